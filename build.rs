@@ -1,0 +1,23 @@
+//! Writes the catalogue of agents as JSON, without the examples that only tests
+//! and documentation read: parsing TOML would cost each hook a millisecond.
+
+#![expect(clippy::disallowed_methods, reason = "a build script reads and writes files itself")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a build script fails")]
+
+use std::path::Path;
+
+const CATALOGUE: &str = "src/gate/signal/agents.toml";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={CATALOGUE}");
+    let text = std::fs::read_to_string(CATALOGUE).unwrap();
+    let mut file: toml::Table = text.parse().unwrap();
+    let agents = file["agent"].as_array_mut().unwrap();
+    for agent in agents.iter_mut() {
+        agent.as_table_mut().unwrap().remove("examples");
+    }
+    let folder = std::env::var_os("OUT_DIR").unwrap();
+    let json = serde_json::to_string(&agents).unwrap();
+    std::fs::write(Path::new(&folder).join("agents.json"), json).unwrap();
+}

@@ -1,0 +1,308 @@
+//! Reading, and atomic writing (`tempfile`). Every error names its path.
+
+#![expect(clippy::disallowed_methods, reason = "this is the door")]
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+/// What went wrong with which path.
+#[derive(Debug, thiserror::Error)]
+pub enum FsError {
+    #[error("failed to {action} `{path}`")]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("`{path}` is larger than {limit} bytes")]
+    TooLarge { path: PathBuf, limit: u64 },
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FsError {
+    let path = path.to_owned();
+    move |source| FsError::Io { action, path, source }
+}
+
+/// Reads a file of at most `limit` bytes; `None` if it is not there.
+pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed("read", path)(error)),
+    };
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed("read", path))?;
+    if bytes.len() as u64 > limit {
+        return Err(FsError::TooLarge { path: path.to_owned(), limit });
+    }
+    Ok(Some(bytes))
+}
+
+/// Writes a file so that at every moment either the old or the new content
+/// stands there, whole. `mode` is the Unix permission bits.
+pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FsError> {
+    put_in_place(path, bytes, mode, true)
+}
+
+fn put_in_place(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> Result<(), FsError> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .prefix(".countersign-")
+        .tempfile_in(folder)
+        .map_err(failed("write below", folder))?;
+    file.write_all(bytes).map_err(failed("write", path))?;
+    set_mode(file.path(), mode)?;
+    if durable {
+        file.as_file().sync_data().map_err(failed("write", path))?;
+    }
+    file.persist(path).map_err(|error| failed("write", path)(error.error))?;
+    Ok(())
+}
+
+/// Sets Unix permission bits; does nothing elsewhere.
+pub fn set_mode(path: &Path, mode: u32) -> Result<(), FsError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+            .map_err(failed("set the mode of", path))?;
+    }
+    #[cfg(not(unix))]
+    let _ = (path, mode);
+    Ok(())
+}
+
+/// Creates a folder and those above it; it is no error if it is there.
+pub fn create_folder(path: &Path) -> Result<(), FsError> {
+    std::fs::create_dir_all(path).map_err(failed("create the folder", path))
+}
+
+/// Removes a file; it is no error if it is not there.
+pub fn remove_file(path: &Path) -> Result<(), FsError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(failed("remove", path)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Creates a folder that only this user can read and that is removed when the value is dropped.
+pub fn scratch_folder() -> Result<tempfile::TempDir, FsError> {
+    tempfile::Builder::new()
+        .prefix("countersign-")
+        .tempdir()
+        .map_err(failed("create a folder below", &std::env::temp_dir()))
+}
+
+/// Appends one line, whole, and keeps it through a crash. A reader skips what
+/// a full disk may have cut off.
+pub fn append_line(path: &Path, line: &str, mode: u32) -> Result<(), FsError> {
+    let file = append_to(path, format!("{line}\n").as_bytes(), mode)?;
+    file.sync_data().map_err(failed("append to", path))
+}
+
+fn append_to(path: &Path, bytes: &[u8], mode: u32) -> Result<std::fs::File, FsError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut file = options.open(path).map_err(failed("append to", path))?;
+    file.write_all(bytes).map_err(failed("append to", path))?;
+    Ok(file)
+}
+
+/// Renames a file.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
+    std::fs::rename(from, to).map_err(failed("rename", from))
+}
+
+/// The names in a folder, sorted; empty if it is not there.
+pub fn list(path: &Path) -> Result<Vec<PathBuf>, FsError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", path)(error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(failed("list", path))?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Whether something stands at the path; a symbolic link that leads nowhere does.
+pub fn stands(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Whether the path leads to a file that may be run.
+pub fn is_executable(path: &Path) -> bool {
+    let Ok(metadata) = path.metadata() else { return false };
+    #[cfg(unix)]
+    let may_run = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let may_run = true;
+    metadata.is_file() && may_run
+}
+
+/// Whether two names are the same file, or hold the same bytes.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    const LIMIT: u64 = 16 << 20;
+    matches!((read(one, LIMIT), read(other, LIMIT)), (Ok(Some(one)), Ok(Some(other))) if one == other)
+}
+
+/// Gives a file a second name, so that the first can be replaced while a file
+/// stands there at every moment; renames it where the file system has no links.
+pub fn keep_beside(path: &Path, other: &Path) -> Result<(), FsError> {
+    match std::fs::hard_link(path, other) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(failed("keep a file at", other)(error))
+        }
+        Err(_) => rename(path, other),
+    }
+}
+
+/// Removes a folder if it is empty; it is no error if it is not, or is not there.
+pub fn remove_empty_folder(path: &Path) -> Result<(), FsError> {
+    use std::io::ErrorKind::{DirectoryNotEmpty, NotFound};
+    match std::fs::remove_dir(path) {
+        Err(error) if !matches!(error.kind(), DirectoryNotEmpty | NotFound) => {
+            Err(failed("remove the folder", path)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Removes a file, a link or a folder with all that is in it; links are not
+/// followed, and it is no error if nothing is there.
+pub fn remove_tree(path: &Path) -> Result<(), FsError> {
+    let is_folder = match std::fs::symlink_metadata(path) {
+        Ok(metadata) => metadata.is_dir(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("look at", path)(error)),
+    };
+    if is_folder {
+        std::fs::remove_dir_all(path).map_err(failed("remove", path))
+    } else {
+        remove_file(path)
+    }
+}
+
+/// A lock that this process holds until the value is dropped, however it ends.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held open, never read")] std::fs::File);
+
+/// Takes the lock of this file, which is created if needed; `None` if somebody
+/// else holds it.
+pub fn try_lock(path: &Path) -> Result<Option<Lock>, FsError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 0);
+    let file = match options.open(path) {
+        Ok(file) => file,
+        // ERROR_SHARING_VIOLATION: somebody has it open.
+        #[cfg(windows)]
+        Err(error) if error.raw_os_error() == Some(32) => return Ok(None),
+        Err(error) => return Err(failed("lock", path)(error)),
+    };
+    #[cfg(unix)]
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+        Err(error) => return Err(failed("lock", path)(error.into())),
+    }
+    Ok(Some(Lock(file)))
+}
+
+/// Writes a file in place, keeping its owner and mode: scratch of a checkout,
+/// and files that git gave us to write, such as a commit's message.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FsError> {
+    std::fs::write(path, bytes).map_err(failed("write", path))
+}
+
+/// Creates a file to be written piece by piece; what stood there is gone.
+pub fn create(path: &Path) -> Result<std::fs::File, FsError> {
+    std::fs::File::create(path).map_err(failed("create", path))
+}
+
+/// When a file was last modified; `None` if it is not there.
+pub fn modified(path: &Path) -> Result<Option<std::time::SystemTime>, FsError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => metadata.modified().map(Some).map_err(failed("look at", path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("look at", path)(error)),
+    }
+}
+
+/// Writes a file so that at every moment the old or the new content stands
+/// there; after a power cut it may be gone. For what can be found out again.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FsError> {
+    put_in_place(path, bytes, mode, false)
+}
+
+/// Appends to a file, in one write; creates it with these permission bits.
+pub fn append(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FsError> {
+    append_to(path, bytes, mode).map(drop)
+}
+
+/// What tells whether a file was written since: its place on the disk, size and
+/// times. `None` if it is not there, or the system does not tell.
+pub fn stamp(path: &Path) -> Option<String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let it = std::fs::metadata(path).ok()?;
+        let (modified, changed) = ((it.mtime(), it.mtime_nsec()), (it.ctime(), it.ctime_nsec()));
+        Some(format!("{} {} {} {modified:?} {changed:?}", it.dev(), it.ino(), it.size()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
+/// The size of a file in bytes; 0 if it is not there.
+pub fn size(path: &Path) -> Result<u64, FsError> {
+    match std::fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(failed("look at", path)(error)),
+    }
+}
+
+/// The path with every link resolved.
+pub fn resolve(path: &Path) -> Result<PathBuf, FsError> {
+    std::fs::canonicalize(path).map_err(failed("resolve", path))
+}
+
+/// Creates a folder (and those above it) that only its owner may enter.
+pub fn create_private_folder(path: &Path) -> Result<(), FsError> {
+    if !path.is_dir() {
+        create_folder(path)?;
+        set_mode(path, 0o700)?;
+    }
+    Ok(())
+}
+
+/// Reads standard input to its end, at most `limit` bytes.
+pub fn read_stdin(limit: u64) -> Result<Vec<u8>, FsError> {
+    let path = Path::new("standard input");
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(failed("read", path))?;
+    if bytes.len() as u64 > limit {
+        return Err(FsError::TooLarge { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,229 @@
+//! Commits and their messages: one `git log` for a whole range, however long.
+
+use std::io::BufRead;
+
+use super::{Git, GitError, unexpected};
+use crate::gate::change::{Commit, Identity, Oid};
+
+/// The most that one field of a commit (its message, above all) may hold. A
+/// longer one is an error: a shortened message would hide its trailers.
+const FIELD_LIMIT: u64 = 32 << 20;
+
+/// What [`FORMAT`] prints for a commit.
+const FIELDS: usize = 9;
+const FORMAT: &str = "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%cn%x00%ce%x00%ct%x00%B";
+
+/// Which commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Revisions {
+    /// These and their ancestors.
+    pub from: Vec<Oid>,
+    /// But not these, nor their ancestors.
+    pub not: Vec<Oid>,
+    /// Nor what the remote-tracking refs of this remote reach.
+    pub not_on_remote: Option<String>,
+    /// Also all refs and HEAD, but for stashes, notes and countersign's own refs.
+    pub all: bool,
+    /// With `all`: further refs to leave out, as full names.
+    pub except_refs: Vec<String>,
+    /// Parents before children; else as they come, the newest first.
+    pub oldest_first: bool,
+}
+
+impl Revisions {
+    /// The commits `base..head`, oldest first.
+    pub fn between(base: &Oid, head: &Oid) -> Revisions {
+        Revisions {
+            from: vec![head.clone()],
+            not: vec![base.clone()],
+            oldest_first: true,
+            ..Revisions::default()
+        }
+    }
+
+    /// Every commit that any ref reaches.
+    pub fn everything() -> Revisions {
+        Revisions { all: true, ..Revisions::default() }
+    }
+
+    /// Whether it names nothing to start from; git would take HEAD then.
+    fn is_empty(&self) -> bool {
+        self.from.is_empty() && !self.all
+    }
+
+    fn arguments(&self) -> Vec<String> {
+        let mut arguments = Vec::new();
+        if self.oldest_first {
+            arguments.extend(["--topo-order".to_owned(), "--reverse".to_owned()]);
+        }
+        if self.all {
+            let own = ["refs/stash", "refs/notes/*", "refs/countersign/*"];
+            let except = self.except_refs.iter().map(|name| literal(name));
+            arguments.extend(
+                own.map(str::to_owned)
+                    .into_iter()
+                    .chain(except)
+                    .map(|it| format!("--exclude={it}")),
+            );
+            arguments.push("--all".to_owned());
+        }
+        if let Some(remote) = &self.not_on_remote {
+            let remotes = format!("--remotes={}/*", literal(remote));
+            arguments.extend(["--not".to_owned(), remotes, "--not".to_owned()]);
+        }
+        arguments.push("--stdin".to_owned());
+        arguments
+    }
+
+    fn input(&self) -> String {
+        let from = self.from.iter().map(|id| format!("{id}\n"));
+        from.chain(self.not.iter().map(|id| format!("^{id}\n"))).collect()
+    }
+}
+
+/// A ref's name as a glob that matches nothing else.
+fn literal(name: &str) -> String {
+    let mut pattern = String::new();
+    for character in name.chars() {
+        if matches!(character, '*' | '?' | '[' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
+impl Git {
+    /// Hands over one commit after the other, in memory that does not grow with
+    /// their number (unless `oldest_first`: git then holds their ids). A commit
+    /// at which a shallow clone's history ends is an error: what lies
+    /// behind it might belong to the range.
+    pub fn for_each_commit(
+        &self,
+        revisions: &Revisions,
+        each: &mut dyn FnMut(Commit) -> Result<(), GitError>,
+    ) -> Result<(), GitError> {
+        if revisions.is_empty() {
+            return Ok(());
+        }
+        let boundary = match revisions.all {
+            // All that this clone has was asked for, not all there is.
+            true => Default::default(),
+            false => self.shallow_boundary()?,
+        };
+        let call = self
+            .call()
+            .args(["log", "-z", "--no-color", "--no-show-signature", "--no-mailmap"])
+            .args(["--no-decorate", "--no-notes", "--no-patch", "--encoding=UTF-8", FORMAT])
+            .args(revisions.arguments())
+            .stdin(revisions.input());
+        self.stream(call.clone(), |reader| {
+            while let Some(commit) = next_commit(reader, &call)? {
+                if boundary.contains(&commit.id) {
+                    return Err(GitError::Shallow(format!("all commits behind {}", commit.id)));
+                }
+                each(commit)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Returns the commits.
+    pub fn commits(&self, revisions: &Revisions) -> Result<Vec<Commit>, GitError> {
+        let mut commits = Vec::new();
+        self.for_each_commit(revisions, &mut |commit| {
+            commits.push(commit);
+            Ok(())
+        })?;
+        Ok(commits)
+    }
+
+    /// Whether any commit that `tip` reaches touched a file. A shallow history
+    /// answers for what is there.
+    pub fn was_ever_touched(&self, tip: &Oid, path: &str) -> Result<bool, GitError> {
+        let call = self.call().args(["rev-list", "--max-count=1", tip.as_str(), "--", path]);
+        Ok(!self.output(call)?.is_empty())
+    }
+
+    /// Returns the commits just outside these: those of their parents that the
+    /// walk left out. `None`: there are no commits at all.
+    pub fn boundary(&self, revisions: &Revisions) -> Result<Option<Vec<Oid>>, GitError> {
+        if revisions.is_empty() {
+            return Ok(None);
+        }
+        let call = self
+            .call()
+            .args(["rev-list", "--boundary"])
+            .args(revisions.arguments())
+            .stdin(revisions.input());
+        let mut boundary = Vec::new();
+        let mut any = false;
+        self.stream(call.clone(), |reader| {
+            for line in reader.lines() {
+                let line = line.map_err(|error| unexpected(&call, error.to_string()))?;
+                match line.strip_prefix('-') {
+                    Some(id) => {
+                        boundary.push(Oid::parse(id).ok_or_else(|| unexpected(&call, id))?);
+                    }
+                    None => any = true,
+                }
+            }
+            Ok(())
+        })?;
+        Ok(any.then_some(boundary))
+    }
+
+    /// Returns how many commits there are.
+    pub fn count(&self, revisions: &Revisions) -> Result<u64, GitError> {
+        if revisions.is_empty() {
+            return Ok(0);
+        }
+        let call = self
+            .call()
+            .args(["rev-list", "--count"])
+            .args(revisions.arguments())
+            .stdin(revisions.input());
+        let text = String::from_utf8_lossy(&self.output(call.clone())?).into_owned();
+        text.trim_end().parse().map_err(|_| unexpected(&call, text))
+    }
+}
+
+/// Reads one commit: nine fields, each ended by NUL, which no field can hold.
+fn next_commit(reader: &mut dyn BufRead, call: &super::Call) -> Result<Option<Commit>, GitError> {
+    let mut fields: [String; FIELDS] = Default::default();
+    for (index, field) in fields.iter_mut().enumerate() {
+        match next_field(reader, call)? {
+            Some(text) => *field = text,
+            None if index == 0 => return Ok(None),
+            None => return Err(unexpected(call, "a commit that ends early")),
+        }
+    }
+    let [id, tree, parents, author, author_email, committer, committer_email, committed, message] =
+        fields;
+    let oid = |text: &str| Oid::parse(text).ok_or_else(|| unexpected(call, text));
+    Ok(Some(Commit {
+        id: oid(&id)?,
+        tree: oid(&tree)?,
+        parents: parents.split_terminator(' ').map(oid).collect::<Result<_, _>>()?,
+        author: Identity { name: author, email: author_email },
+        committer: Identity { name: committer, email: committer_email },
+        // A commit whose date is no number is dated to the epoch, as git shows it.
+        committed: committed.parse().unwrap_or(0),
+        message,
+    }))
+}
+
+fn next_field(reader: &mut dyn BufRead, call: &super::Call) -> Result<Option<String>, GitError> {
+    let mut bytes = Vec::new();
+    let mut limited = std::io::Read::take(reader, FIELD_LIMIT + 1);
+    limited.read_until(0, &mut bytes).map_err(|error| unexpected(call, error.to_string()))?;
+    if bytes.len() as u64 > FIELD_LIMIT {
+        let what = "a commit's message".to_owned();
+        return Err(GitError::TooLarge { what, limit: FIELD_LIMIT });
+    }
+    match bytes.pop() {
+        Some(0) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Some(_) => Err(unexpected(call, "a field that ends early")),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,146 @@
+//! Merge commits that only merged: nobody wrote anything in them.
+//!
+//! The merge is done on blobs, file by file, without attributes, drivers,
+//! renames or configuration: a `merge=union` in the repository must not make a
+//! merge look clean that a person resolved.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Detail, Git, GitError};
+use crate::gate::change::{Commit, Entry, FileChange, Oid, RepoPath};
+
+/// The largest blob that is merged, in bytes. A merge with a larger one in dispute is not proven clean.
+const BLOB_LIMIT: u64 = 8 << 20;
+
+/// The most merges that are looked at; the rest are not proven clean.
+const MOST_MERGES: usize = 64;
+
+impl Git {
+    /// Returns those of the merge commits whose tree is exactly what a
+    /// driver-free merge of their two parents gives. What cannot be shown to be
+    /// clean is left out.
+    pub fn clean_merges(&self, commits: &[Commit]) -> Result<BTreeSet<Oid>, GitError> {
+        let merges = commits.iter().filter(|commit| commit.parents.len() == 2).take(MOST_MERGES);
+        let mut clean = BTreeSet::new();
+        for commit in merges {
+            if self.is_clean_merge(commit)? {
+                clean.insert(commit.id.clone());
+            }
+        }
+        Ok(clean)
+    }
+
+    fn is_clean_merge(&self, commit: &Commit) -> Result<bool, GitError> {
+        let [ours, theirs] = commit.parents.as_slice() else { return Ok(false) };
+        let Some(base) = self.only_merge_base(ours, theirs)? else { return Ok(false) };
+        let by_path = |files: Vec<FileChange>| -> BTreeMap<RepoPath, FileChange> {
+            files.into_iter().map(|file| (file.path.clone(), file)).collect()
+        };
+        let our_side = by_path(self.differences(&base, ours, Detail::Files)?);
+        let their_side = by_path(self.differences(&base, theirs, Detail::Files)?);
+        let result = by_path(self.differences(&base, &commit.tree, Detail::Files)?);
+        let paths: BTreeSet<&RepoPath> =
+            our_side.keys().chain(their_side.keys()).chain(result.keys()).collect();
+        for path in paths {
+            let sides = (our_side.get(path), their_side.get(path));
+            if !self.merges_to(sides, result.get(path))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a file's two sides merge to what the commit holds. `None`: as at the base.
+    fn merges_to(
+        &self,
+        sides: (Option<&FileChange>, Option<&FileChange>),
+        result: Option<&FileChange>,
+    ) -> Result<bool, GitError> {
+        let new = |file: Option<&FileChange>| file.map(|file| file.new.clone());
+        match sides {
+            (None, None) => Ok(result.is_none()),
+            (Some(side), None) | (None, Some(side)) => Ok(new(result) == Some(side.new.clone())),
+            (Some(ours), Some(theirs)) if ours.new == theirs.new => {
+                Ok(new(result) == Some(ours.new.clone()))
+            }
+            (Some(ours), Some(theirs)) => {
+                let entries =
+                    (&ours.old, &ours.new, &theirs.new, result.and_then(|it| it.new.as_ref()));
+                let (Some(base), Some(one), Some(other), Some(merged)) = entries else {
+                    return Ok(false);
+                };
+                self.blobs_merge_to(base, one, other, merged)
+            }
+        }
+    }
+
+    fn blobs_merge_to(
+        &self,
+        base: &Entry,
+        ours: &Entry,
+        theirs: &Entry,
+        merged: &Entry,
+    ) -> Result<bool, GitError> {
+        let regular = [base, ours, theirs, merged].iter().all(|it| it.mode & 0o170000 == 0o100000);
+        let mode = if ours.mode == base.mode { theirs.mode } else { ours.mode };
+        if !regular || merged.mode != mode {
+            return Ok(false);
+        }
+        let read = |entry: &Entry| match self.blob(&entry.oid, BLOB_LIMIT) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(GitError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let (Some(base), Some(ours)) = (read(base)?, read(ours)?) else { return Ok(false) };
+        let (Some(theirs), Some(merged)) = (read(theirs)?, read(merged)?) else { return Ok(false) };
+        Ok(merge(&base, &ours, &theirs).is_some_and(|bytes| bytes == merged))
+    }
+
+    /// The merge base, if there is exactly one: a criss-cross is not proven clean.
+    fn only_merge_base(&self, one: &Oid, other: &Oid) -> Result<Option<Oid>, GitError> {
+        let call = self.call().args(["merge-base", "--all", one.as_str(), other.as_str()]);
+        let output = call.run()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut lines = text.lines();
+        match (output.code, lines.next().and_then(Oid::parse), lines.next()) {
+            (Some(0), Some(base), None) => Ok(Some(base)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Merges three versions of a file; `None` where they conflict or hold NUL bytes.
+fn merge(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
+    if [base, ours, theirs].iter().any(|bytes| bytes.contains(&0)) {
+        return None;
+    }
+    let mut inputs = [base, ours, theirs].map(|bytes| {
+        let mut input = git2::MergeFileInput::new();
+        input.content(bytes);
+        input
+    });
+    let [base, ours, theirs] = &mut inputs;
+    // libgit2 merges only once it is initialised, and this call alone does not do that.
+    git2::Config::new().ok()?;
+    let result = git2::merge_file(base, ours, theirs, None).ok()?;
+    result.is_automergeable().then(|| result.content().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(base: &str, ours: &str, theirs: &str, expected: Option<&str>) {
+        let merged = merge(base.as_bytes(), ours.as_bytes(), theirs.as_bytes());
+        assert_eq!(merged.as_deref(), expected.map(str::as_bytes));
+    }
+
+    #[test]
+    fn only_what_does_not_overlap_merges() {
+        check("a\nb\nc\nd\n", "A\nb\nc\nd\n", "a\nb\nc\nD\n", Some("A\nb\nc\nD\n"));
+        check("a\nb\n", "x\nb\n", "y\nb\n", None);
+        check("a\0\n", "b\0\n", "a\0c\n", None);
+        check("", "a\n", "", Some("a\n"));
+    }
+}

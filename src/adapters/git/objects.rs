@@ -1,0 +1,405 @@
+//! Objects by id: read in process where `git2` can, else through `git cat-file`.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Read};
+use std::sync::Mutex;
+
+use sha2::{Digest, Sha256};
+
+use super::{Call, Git, GitError, Surroundings, unexpected};
+use crate::gate::change::{Entry, Oid, RepoPath};
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Blob,
+    Tree,
+    Commit,
+    Tag,
+}
+
+impl Kind {
+    fn parse(text: &str) -> Option<Kind> {
+        Some(match text {
+            "blob" => Kind::Blob,
+            "tree" => Kind::Tree,
+            "commit" => Kind::Commit,
+            "tag" => Kind::Tag,
+            _ => return None,
+        })
+    }
+
+    /// git's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Blob => "blob",
+            Kind::Tree => "tree",
+            Kind::Commit => "commit",
+            Kind::Tag => "tag",
+        }
+    }
+
+    fn of(kind: git2::ObjectType) -> Option<Kind> {
+        match kind {
+            git2::ObjectType::Blob => Some(Kind::Blob),
+            git2::ObjectType::Tree => Some(Kind::Tree),
+            git2::ObjectType::Commit => Some(Kind::Commit),
+            git2::ObjectType::Tag => Some(Kind::Tag),
+            git2::ObjectType::Any => None,
+        }
+    }
+
+    pub(super) fn engine(self) -> git2::ObjectType {
+        match self {
+            Kind::Blob => git2::ObjectType::Blob,
+            Kind::Tree => git2::ObjectType::Tree,
+            Kind::Commit => git2::ObjectType::Commit,
+            Kind::Tag => git2::ObjectType::Tag,
+        }
+    }
+}
+
+/// One object as `git cat-file --batch` prints it.
+pub(super) struct Streamed<'a> {
+    pub(super) oid: &'a Oid,
+    pub(super) kind: Kind,
+    pub(super) size: u64,
+    /// Ends where the object ends.
+    pub(super) content: &'a mut dyn Read,
+}
+
+/// Commits, trees and tags that are read whole may be this large.
+const OBJECT_LIMIT: u64 = 32 << 20;
+
+/// As many bytes of paths go into one call.
+const ARGUMENTS: usize = 64 << 10;
+
+impl Git {
+    /// The in-process engine; `None` where it cannot open this repository.
+    pub(super) fn engine(&self) -> Option<&Mutex<git2::Repository>> {
+        let open = || {
+            // A quarantine's objects are seen only from the environment. Else the
+            // environment is left alone: libgit2 would read the whole index
+            // that a hook's names, and fail on the kinds it does not know.
+            let quarantine = match self.surroundings {
+                Surroundings::Inherited => self.surroundings.variable("GIT_OBJECT_DIRECTORY"),
+                Surroundings::Own(_) => None,
+            };
+            let flags = match quarantine {
+                Some(_) => git2::RepositoryOpenFlags::FROM_ENV,
+                None => git2::RepositoryOpenFlags::NO_SEARCH,
+            };
+            let none: [&std::ffi::OsStr; 0] = [];
+            git2::Repository::open_ext(&self.layout().git_dir, flags, none).ok().map(Mutex::new)
+        };
+        self.objects.get_or_init(open).as_ref()
+    }
+
+    pub(super) fn engine_id(&self, oid: &Oid) -> Option<git2::Oid> {
+        let format = match self.layout().sha256 {
+            true => git2::ObjectFormat::Sha256,
+            false => git2::ObjectFormat::Sha1,
+        };
+        git2::Oid::from_str_ext(oid.as_str(), format).ok()
+    }
+
+    /// Returns an object's kind and bytes; an absent or larger one is an error that names it.
+    pub fn object(&self, oid: &Oid, limit: u64) -> Result<(Kind, Vec<u8>), GitError> {
+        match self.engine_object(oid, limit)? {
+            Some(found) => Ok(found),
+            None => self.plumbing_object(oid, limit),
+        }
+    }
+
+    /// `None`: the engine does not know. It may not see every object that git sees.
+    fn engine_object(&self, oid: &Oid, limit: u64) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
+        let Some(Ok(repository)) = self.engine().map(Mutex::lock) else { return Ok(None) };
+        let (Ok(odb), Some(id)) = (repository.odb(), self.engine_id(oid)) else {
+            return Ok(None);
+        };
+        let Ok((size, _)) = odb.read_header(id) else { return Ok(None) };
+        within(oid, size as u64, limit)?;
+        let Ok(object) = odb.read(id) else { return Ok(None) };
+        Ok(Kind::of(object.kind()).map(|kind| (kind, object.data().to_vec())))
+    }
+
+    fn plumbing_object(&self, oid: &Oid, limit: u64) -> Result<(Kind, Vec<u8>), GitError> {
+        let mut found = None;
+        self.batch(std::slice::from_ref(oid), &mut |Streamed { oid, kind, size, content }| {
+            within(oid, size, limit)?;
+            let mut bytes = Vec::new();
+            content.read_to_end(&mut bytes).map_err(|_| GitError::Missing(oid.to_string()))?;
+            found = Some((kind, bytes));
+            Ok(())
+        })?;
+        found.ok_or_else(|| GitError::Missing(oid.to_string()))
+    }
+
+    /// Returns a blob's bytes.
+    pub fn blob(&self, oid: &Oid, limit: u64) -> Result<Vec<u8>, GitError> {
+        match self.object(oid, limit)? {
+            (Kind::Blob, bytes) => Ok(bytes),
+            (kind, _) => Err(GitError::Unexpected {
+                command: format!("git cat-file blob {oid}"),
+                what: format!("a {}", kind.as_str()),
+            }),
+        }
+    }
+
+    /// Returns the blob that stands at a path of a commit or tree, with its id;
+    /// `None` if no file stands there. A symlink's blob is its target.
+    pub fn blob_at(
+        &self,
+        tree: &Oid,
+        path: &RepoPath,
+        limit: u64,
+    ) -> Result<Option<(Oid, Vec<u8>)>, GitError> {
+        match self.entry_at(tree, path)? {
+            Some(entry) if matches!(entry.mode & 0o170000, 0o100000 | 0o120000) => {
+                let bytes = self.blob(&entry.oid, limit)?;
+                Ok(Some((entry.oid, bytes)))
+            }
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Returns what stands at a path of a commit or tree.
+    pub fn entry_at(&self, tree: &Oid, path: &RepoPath) -> Result<Option<Entry>, GitError> {
+        let mut found = Some(Entry { mode: 0o040000, oid: self.tree_of(tree)? });
+        for name in path.as_bytes().split(|&byte| byte == b'/') {
+            found = match found {
+                Some(entry) if entry.mode == 0o040000 => self
+                    .tree_entries(&entry.oid)?
+                    .into_iter()
+                    .find_map(|(it, entry)| (it == name).then_some(entry)),
+                Some(_) | None => return Ok(None),
+            };
+        }
+        Ok(found)
+    }
+
+    /// Returns the tree of a commit, tag or tree.
+    pub fn tree_of(&self, oid: &Oid) -> Result<Oid, GitError> {
+        let mut oid = oid.clone();
+        // A tag may stand on a tag, and so on; git itself stops nowhere.
+        for _ in 0..32 {
+            if oid == self.empty_tree() {
+                return Ok(oid);
+            }
+            let (kind, bytes) = self.object(&oid, OBJECT_LIMIT)?;
+            let header: &[u8] = match kind {
+                Kind::Tree => return Ok(oid),
+                Kind::Commit => b"tree ",
+                Kind::Tag => b"object ",
+                Kind::Blob => break,
+            };
+            let line = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+            let id = line.strip_prefix(header).and_then(|id| std::str::from_utf8(id).ok());
+            match id.and_then(Oid::parse) {
+                Some(next) => oid = next,
+                None => break,
+            }
+        }
+        Err(GitError::Unexpected {
+            command: format!("git cat-file -p {oid}"),
+            what: "no commit and no tree".to_owned(),
+        })
+    }
+
+    /// Returns a tree's own entries, by name; folders have mode 0o040000.
+    pub(super) fn tree_entries(&self, tree: &Oid) -> Result<Vec<(Vec<u8>, Entry)>, GitError> {
+        if *tree == self.empty_tree() {
+            return Ok(Vec::new());
+        }
+        let broken = || GitError::Unexpected {
+            command: format!("git cat-file tree {tree}"),
+            what: "a broken tree".to_owned(),
+        };
+        match self.object(tree, u64::from(u32::MAX))? {
+            (Kind::Tree, bytes) => parse_tree(&bytes, self.layout().sha256).ok_or_else(broken),
+            _ => Err(broken()),
+        }
+    }
+
+    /// Returns what stands at each of the paths in a commit or tree: one
+    /// process for all of them.
+    pub fn entries(
+        &self,
+        tree: &Oid,
+        paths: &[RepoPath],
+    ) -> Result<BTreeMap<RepoPath, Option<Entry>>, GitError> {
+        let mut found: BTreeMap<_, _> = paths.iter().map(|path| (path.clone(), None)).collect();
+        let mut rest = paths;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = |path: &&RepoPath| {
+                bytes += path.as_bytes().len() + 1;
+                bytes <= ARGUMENTS
+            };
+            let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
+            let call = self.call().args(["ls-tree", "-z", "--full-tree", tree.as_str(), "--"]);
+            let call = call.args(now.iter().map(|path| os_path(path.as_bytes())));
+            for (path, entry) in self.list_entries(call)? {
+                if let Some(place) = found.get_mut(&path) {
+                    *place = Some(entry);
+                }
+            }
+            rest = later;
+        }
+        Ok(found)
+    }
+
+    /// Returns every file, symlink and submodule of a commit or tree below a
+    /// folder (no final `/`; all of them for an empty one), sorted as git sorts.
+    pub fn list(&self, tree: &Oid, folder: &RepoPath) -> Result<Vec<(RepoPath, Entry)>, GitError> {
+        let mut call =
+            self.call().args(["ls-tree", "-r", "-z", "--full-tree", tree.as_str(), "--"]);
+        if !folder.as_bytes().is_empty() {
+            call = call.arg(os_path(&[folder.as_bytes(), b"/"].concat()));
+        }
+        self.list_entries(call)
+    }
+
+    fn list_entries(&self, call: Call) -> Result<Vec<(RepoPath, Entry)>, GitError> {
+        let bytes = self.output(call.clone())?;
+        let parse = |line: &[u8]| {
+            let tab = line.iter().position(|&byte| byte == b'\t')?;
+            let mut fields = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
+            let (mode, _, oid) = (fields.next()?, fields.next()?, fields.next()?);
+            let entry = super::diff::entry(mode, oid)??;
+            Some((RepoPath::new(&line[tab + 1..]), entry))
+        };
+        bytes
+            .split(|&byte| byte == 0)
+            .filter(|line| !line.is_empty())
+            .map(|line| parse(line).ok_or_else(|| unexpected(&call, "a broken entry")))
+            .collect()
+    }
+
+    /// Returns the SHA-256 of each blob's bytes, in lower-case hexadecimal: one
+    /// process for all of them, and memory that does not grow with their size.
+    pub fn sha256_of(&self, blobs: &[Oid]) -> Result<BTreeMap<Oid, String>, GitError> {
+        let mut digests = BTreeMap::new();
+        self.batch(blobs, &mut |Streamed { oid, kind, content, .. }| {
+            if kind != Kind::Blob {
+                return Err(GitError::Missing(oid.to_string()));
+            }
+            let mut digest = Sha256::new();
+            let mut buffer = [0; 16 << 10];
+            loop {
+                match content.read(&mut buffer) {
+                    Ok(0) => break,
+                    Ok(length) => digest.update(&buffer[..length]),
+                    Err(_) => return Err(GitError::Missing(oid.to_string())),
+                }
+            }
+            let text = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+            digests.insert(oid.clone(), text);
+            Ok(())
+        })?;
+        Ok(digests)
+    }
+
+    /// Hands over the bytes of blobs, in the order asked for, through one
+    /// process. What is larger than `limit`, or no blob, is handed over as an
+    /// error that costs only itself; an absent object ends the reading.
+    pub fn blobs(
+        &self,
+        oids: &[Oid],
+        limit: u64,
+        each: &mut dyn FnMut(Result<Vec<u8>, GitError>),
+    ) -> Result<(), GitError> {
+        self.batch(oids, &mut |Streamed { oid, kind, size, content }| {
+            if kind != Kind::Blob {
+                each(Err(GitError::Missing(oid.to_string())));
+            } else if let Err(error) = within(oid, size, limit) {
+                each(Err(error));
+            } else {
+                let mut bytes = Vec::new();
+                content.read_to_end(&mut bytes).map_err(|_| GitError::Missing(oid.to_string()))?;
+                each(Ok(bytes));
+            }
+            Ok(())
+        })
+    }
+
+    /// Hands over objects, in the order asked for, through one `git cat-file
+    /// --batch`. The reader given ends where the object ends. An absent object
+    /// is an error that names it.
+    pub(super) fn batch(
+        &self,
+        oids: &[Oid],
+        each: &mut dyn FnMut(Streamed<'_>) -> Result<(), GitError>,
+    ) -> Result<(), GitError> {
+        if oids.is_empty() {
+            return Ok(());
+        }
+        let input: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
+        let call = self.call().args(["cat-file", "--batch"]).stdin(input);
+        self.stream(call.clone(), |reader| {
+            for oid in oids {
+                let mut header = Vec::new();
+                (&mut *reader)
+                    .take(256)
+                    .read_until(b'\n', &mut header)
+                    .map_err(|error| unexpected(&call, error.to_string()))?;
+                let header = String::from_utf8_lossy(&header);
+                let mut words = header.trim_end().split(' ');
+                let (_, kind, size) = (words.next(), words.next(), words.next());
+                let (Some(kind), Some(size)) =
+                    (kind.and_then(Kind::parse), size.and_then(|size| size.parse::<u64>().ok()))
+                else {
+                    return Err(GitError::Missing(oid.to_string()));
+                };
+                let mut content = (&mut *reader).take(size);
+                each(Streamed { oid, kind, size, content: &mut content })?;
+                let mut end = Vec::new();
+                let left = content.limit();
+                if std::io::copy(&mut content, &mut std::io::sink()).ok() != Some(left)
+                    || (&mut *reader).take(1).read_to_end(&mut end).is_err()
+                    || end != b"\n"
+                {
+                    return Err(unexpected(&call, "an object that ends early"));
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn within(oid: &Oid, size: u64, limit: u64) -> Result<(), GitError> {
+    match size > limit {
+        true => Err(GitError::TooLarge { what: format!("object `{oid}`"), limit }),
+        false => Ok(()),
+    }
+}
+
+/// Parses a tree: `<mode> SP <name> NUL <raw id>` for each entry.
+fn parse_tree(mut bytes: &[u8], sha256: bool) -> Option<Vec<(Vec<u8>, Entry)>> {
+    let hash = if sha256 { 32 } else { 20 };
+    let mut entries = Vec::new();
+    while !bytes.is_empty() {
+        let space = bytes.iter().position(|&byte| byte == b' ')?;
+        let nul = bytes.iter().position(|&byte| byte == 0)?;
+        let mode = std::str::from_utf8(bytes.get(..space)?).ok()?;
+        let name = bytes.get(space + 1..nul)?.to_vec();
+        let id = bytes.get(nul + 1..nul + 1 + hash)?;
+        let id: String = id.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mode = u32::from_str_radix(mode, 8).ok()?;
+        entries.push((name, Entry { mode, oid: Oid::parse(&id)? }));
+        bytes = &bytes[nul + 1 + hash..];
+    }
+    Some(entries)
+}
+
+/// git's bytes as an argument.
+#[cfg(unix)]
+pub(super) fn os_path(bytes: &[u8]) -> std::ffi::OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec())
+}
+
+/// git's bytes as an argument: elsewhere git speaks UTF-8.
+#[cfg(not(unix))]
+pub(super) fn os_path(bytes: &[u8]) -> std::ffi::OsString {
+    String::from_utf8_lossy(bytes).into_owned().into()
+}

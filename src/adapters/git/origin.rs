@@ -1,0 +1,178 @@
+//! Which commits of a range touched which files, and where its lines came from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, Read};
+
+use super::{Call, Git, GitError, objects, unexpected};
+use crate::gate::change::{LineRange, Oid, RepoPath};
+
+/// The longest record that git prints here: a path of its own limit, quoted.
+const RECORD_LIMIT: u64 = 256 << 10;
+
+impl Git {
+    /// Returns the files that each commit changed: one process for all of them.
+    /// A merge touches only what it has differently from every one of its
+    /// parents; whatever equals one of them came with that parent's commits.
+    pub fn touched_by(&self, commits: &[Oid]) -> Result<BTreeMap<Oid, Vec<RepoPath>>, GitError> {
+        let mut touched: BTreeMap<_, _> =
+            commits.iter().map(|commit| (commit.clone(), Vec::new())).collect();
+        if commits.is_empty() {
+            return Ok(touched);
+        }
+        let input: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
+        let call = self
+            .call()
+            .args(["diff-tree", "--stdin", "-r", "-z", "-c", "--root", "--always", "--raw"])
+            .args(["--no-renames", "--no-relative", "--no-color", "--ignore-submodules=none"])
+            .stdin(input);
+        let mut named = 0;
+        self.stream(call.clone(), |reader| {
+            let mut paths: Option<&mut Vec<RepoPath>> = None;
+            // `<commit> NUL`, then for each file `:<modes and ids> NUL <path> NUL`.
+            while let Some(record) = next_record(reader, 0, &call)? {
+                if record.starts_with(b":") {
+                    let path = next_record(reader, 0, &call)?;
+                    let (Some(paths), Some(path)) = (paths.as_mut(), path) else {
+                        return Err(unexpected(&call, "a file of no commit"));
+                    };
+                    paths.push(RepoPath::new(path));
+                    continue;
+                }
+                let commit = std::str::from_utf8(&record).ok().and_then(Oid::parse);
+                paths = commit.and_then(|commit| touched.get_mut(&commit));
+                named += 1;
+            }
+            Ok(())
+        })?;
+        // An id that names no commit is left out by git without an error.
+        match named == commits.len() {
+            true => Ok(touched),
+            false => Err(unexpected(&call, format!("{named} of {} commits", commits.len()))),
+        }
+    }
+
+    /// Returns the files that each commit moved, as `(from, to)`: one process
+    /// for all of them. Merges move nothing of their own.
+    pub fn renames(
+        &self,
+        commits: &[Oid],
+    ) -> Result<BTreeMap<Oid, Vec<(RepoPath, RepoPath)>>, GitError> {
+        let mut renames: BTreeMap<Oid, Vec<_>> = BTreeMap::new();
+        if commits.is_empty() {
+            return Ok(renames);
+        }
+        let input: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
+        let call = self
+            .call()
+            .args(["diff-tree", "--stdin", "-r", "-z", "--raw", "-M", "--diff-filter=R"])
+            .args(["--no-relative", "--no-color", "--ignore-submodules=none"])
+            .stdin(input);
+        self.stream(call.clone(), |reader| {
+            let mut commit = None;
+            // `<commit> NUL`, then for each file `:<modes, ids and status> NUL <from> NUL <to> NUL`.
+            while let Some(record) = next_record(reader, 0, &call)? {
+                if !record.starts_with(b":") {
+                    commit = std::str::from_utf8(&record).ok().and_then(Oid::parse);
+                    continue;
+                }
+                let (from, to) = (next_record(reader, 0, &call)?, next_record(reader, 0, &call)?);
+                let (Some(commit), Some(from), Some(to)) = (&commit, from, to) else {
+                    return Err(unexpected(&call, "a rename of no commit"));
+                };
+                let moved = (RepoPath::new(from), RepoPath::new(to));
+                renames.entry(commit.clone()).or_default().push(moved);
+            }
+            Ok(())
+        })?;
+        Ok(renames)
+    }
+
+    /// Returns the lines of a file at `head` that came in with `base..head`
+    /// (`base`: a commit, or the empty tree), each with the commit that brought
+    /// it, ascending. Lines older than `base` are left out.
+    pub fn blame(
+        &self,
+        path: &RepoPath,
+        base: &Oid,
+        head: &Oid,
+    ) -> Result<Vec<(LineRange, Oid)>, GitError> {
+        // An empty name clears the lists of commits to be ignored that
+        // configuration may hold.
+        let mut call = self
+            .call()
+            .args(["blame", "--incremental", "--root", "--no-textconv", "--no-progress"])
+            .args(["--diff-algorithm=myers", "--ignore-revs-file="]);
+        if *base != self.empty_tree() {
+            call = call.arg(format!("^{base}"));
+        }
+        // git reads the path from where it was started.
+        let from_here = [self.up.as_bytes(), path.as_bytes()].concat();
+        let call = call.args([head.as_str(), "--"]).arg(objects::os_path(&from_here));
+        let mut lines = Vec::new();
+        self.stream(call.clone(), |reader| {
+            // git tells of each commit once only whether it lies before the range.
+            let mut before = BTreeSet::new();
+            while let Some(origin) = next_origin(reader, &call)? {
+                if origin.boundary {
+                    before.insert(origin.commit.clone());
+                }
+                if !before.contains(&origin.commit) {
+                    lines.push((origin.range, origin.commit));
+                }
+            }
+            Ok(())
+        })?;
+        lines.sort();
+        Ok(lines)
+    }
+}
+
+/// Some lines and where they came from.
+struct Origin {
+    range: LineRange,
+    commit: Oid,
+    /// The commit lies before the range.
+    boundary: bool,
+}
+
+/// Reads one origin: `<commit> <line there> <line here> <count>`, further
+/// headers, and last `filename …`.
+fn next_origin(reader: &mut dyn BufRead, call: &Call) -> Result<Option<Origin>, GitError> {
+    let Some(line) = next_record(reader, b'\n', call)? else { return Ok(None) };
+    let text = String::from_utf8_lossy(&line);
+    let mut origin = parse_origin(&text).ok_or_else(|| unexpected(call, text.clone()))?;
+    while let Some(header) = next_record(reader, b'\n', call)? {
+        origin.boundary |= header == b"boundary";
+        if header.starts_with(b"filename ") {
+            return Ok(Some(origin));
+        }
+    }
+    Err(unexpected(call, "an origin that ends early"))
+}
+
+fn parse_origin(line: &str) -> Option<Origin> {
+    let mut words = line.split(' ');
+    let commit = Oid::parse(words.next()?)?;
+    words.next()?;
+    let start: u64 = words.next()?.parse().ok()?;
+    let count: u64 = words.next()?.parse().ok()?;
+    let range = LineRange { start, end: start.checked_add(count)?.checked_sub(1)? };
+    (start > 0 && count > 0).then_some(Origin { range, commit, boundary: false })
+}
+
+fn next_record(
+    reader: &mut dyn BufRead,
+    end: u8,
+    call: &Call,
+) -> Result<Option<Vec<u8>>, GitError> {
+    let mut record = Vec::new();
+    (&mut *reader)
+        .take(RECORD_LIMIT)
+        .read_until(end, &mut record)
+        .map_err(|error| unexpected(call, error.to_string()))?;
+    match record.pop() {
+        None => Ok(None),
+        Some(last) if last == end => Ok(Some(record)),
+        Some(_) => Err(unexpected(call, "a record that ends early")),
+    }
+}

@@ -1,0 +1,432 @@
+//! The ledger branch: reading records, appending, publishing.
+//!
+//! A ledger is a set of files that only grows, so two clones never conflict.
+//! What is read is the union of the local branch, the trusted remote's and what
+//! this clone did not publish yet. Losing a record that allows can only deny;
+//! because some records restrict, growth is enforced: the last tip seen stays in
+//! a ref, and a tip that lost anything is an error.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::fs::FsError;
+use super::git::{Git, GitError};
+use super::signature;
+use super::store::{Store, Unpublished};
+use crate::gate::change::{Entry, FileStatus, Oid, RepoPath};
+use crate::gate::evidence::LedgerView;
+use crate::gate::record::canonical::is_sha256;
+use crate::gate::record::{MAX_BYTES, Record, SignatureState, SignedRecord};
+
+mod index;
+mod push;
+mod sync;
+mod wanted;
+
+pub use sync::Synced;
+pub use wanted::{Wanted, Words};
+
+/// Remembers the last published tip that was read.
+const SEEN: &str = "refs/countersign/seen";
+
+/// The folder of the ledger's tree that holds records.
+const RECORDS: &str = "records";
+
+/// How many unreadable records are named one by one.
+const MAX_NAMED: usize = 100;
+
+/// What went wrong with the ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    #[error(transparent)]
+    Git(#[from] GitError),
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    #[error(
+        "the ledger was rewound: `{tip}` does not descend from `{seen}`, which was read before"
+    )]
+    Rewound { tip: Oid, seen: Oid },
+    #[error("the ledger is gone; `{seen}` was read before")]
+    Gone { seen: Oid },
+    #[error("the ledger lost or changed `{path}`, which was read before")]
+    Lost { path: String },
+    #[error("`{remote}` refused the ledger: {reason}")]
+    Refused { remote: String, reason: String },
+    #[error("others were faster on `{remote}`, {attempts} times in a row")]
+    TooBusy { remote: String, attempts: u32 },
+    #[error("no record's id begins with `{0}`")]
+    NoSuchRecord(String),
+    #[error("{count} records' ids begin with `{prefix}`")]
+    Ambiguous { prefix: String, count: usize },
+}
+
+impl LedgerError {
+    /// What the person can do.
+    pub fn hints(&self) -> Vec<String> {
+        match self {
+            LedgerError::Git(error) => error.hints(),
+            LedgerError::Rewound { .. } | LedgerError::Lost { .. } => vec![
+                "somebody rewrote the ledger on the remote; find out who, and restore it: `git push <remote> refs/countersign/seen:refs/heads/<ledger>`".into(),
+            ],
+            LedgerError::Gone { .. } => vec!["fetch or restore it: `countersign ledger sync`".into()],
+            LedgerError::TooBusy { .. } => vec!["nothing is lost; again: `countersign ledger sync`".into()],
+            LedgerError::NoSuchRecord(_) | LedgerError::Ambiguous { .. } => {
+                vec!["list them: `countersign ledger show`".into()]
+            }
+            LedgerError::Fs(_) | LedgerError::Refused { .. } => Vec::new(),
+        }
+    }
+}
+
+/// The ledger of one repository.
+#[derive(Clone, Debug)]
+pub struct Ledger<'a> {
+    git: &'a Git,
+    store: &'a Store,
+    /// The branch's full name.
+    reference: String,
+    /// The trusted remote, if there is one.
+    remote: Option<String>,
+}
+
+/// Where the ledger stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tips {
+    pub(super) local: Option<Oid>,
+    pub(super) tracking: Option<Oid>,
+    pub(super) seen: Option<Oid>,
+}
+
+/// One record with its bytes.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub signed: SignedRecord,
+    pub bytes: Vec<u8>,
+    /// As it stands beside the record.
+    pub signature: Option<Vec<u8>>,
+    /// It was not published yet.
+    pub unpublished: bool,
+}
+
+/// What [`Ledger::verify`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verification {
+    pub tip: Option<Oid>,
+    pub records: usize,
+    pub signed: usize,
+    pub unsigned: usize,
+    /// Records whose signature does not hold, and files that are no records.
+    pub problems: Vec<String>,
+}
+
+impl<'a> Ledger<'a> {
+    /// The ledger on the branch `reference` (a full name), shared through
+    /// `remote`. Nothing is read yet.
+    pub fn new(
+        git: &'a Git,
+        store: &'a Store,
+        reference: &str,
+        remote: Option<&str>,
+    ) -> Ledger<'a> {
+        Ledger { git, store, reference: reference.to_owned(), remote: remote.map(str::to_owned) }
+    }
+
+    /// Where the trusted remote's ledger stands in this clone.
+    pub fn tracking(&self) -> Option<String> {
+        let branch = self.reference.strip_prefix("refs/heads/").unwrap_or(&self.reference);
+        self.remote.as_ref().map(|remote| format!("refs/remotes/{remote}/{branch}"))
+    }
+
+    /// Reads the records that are wanted, from everywhere. An unreadable record
+    /// costs only itself and is named; a ledger that shrank is an error.
+    pub fn read(&self, wanted: &Wanted) -> Result<LedgerView, LedgerError> {
+        let tips = self.tips()?;
+        let mut view = self.published(&tips, wanted)?;
+        let known: BTreeSet<String> = view.records.iter().map(|it| it.record.id.clone()).collect();
+        for unpublished in self.store.unpublished()? {
+            if let Some(signed) = verified(&unpublished)
+                && !known.contains(&signed.record.id)
+                && wanted.wants(&signed.record)
+            {
+                view.records.push(signed);
+            }
+        }
+        Ok(view)
+    }
+
+    /// Reads the records that stand at `tip` and nothing beside them: what a
+    /// server believes. `None`: there is no ledger yet.
+    pub fn read_at(&self, tip: Option<&Oid>, wanted: &Wanted) -> Result<LedgerView, LedgerError> {
+        let seen = self.tips()?.seen;
+        self.published(&Tips { local: tip.cloned(), tracking: None, seen }, wanted)
+    }
+
+    fn published(&self, tips: &Tips, wanted: &Wanted) -> Result<LedgerView, LedgerError> {
+        let index = self.index(tips)?;
+        let own = self.store.own()?;
+        let mut view = LedgerView {
+            tip: tips.tracking.clone().or(tips.local.clone()),
+            records: Vec::new(),
+            unreadable: index.unreadable(),
+        };
+        let lines = index.wanted(wanted);
+        let blobs: Vec<Oid> = lines.iter().map(|line| line.blob.clone()).collect();
+        let mut lines = lines.into_iter();
+        self.git.blobs(&blobs, MAX_BYTES as u64, &mut |bytes| {
+            let Some(line) = lines.next() else { return };
+            match bytes
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| Record::parse(&bytes).map_err(|error| error.to_string()))
+            {
+                Ok(record) => {
+                    let own = own.contains(&record.id);
+                    view.records.push(SignedRecord { record, signature: line.signature, own });
+                }
+                Err(why) => view.unreadable.push(format!("record `{}`: {why}", line.id)),
+            }
+        })?;
+        Ok(view)
+    }
+
+    /// Returns the ids of the records that stood in the ledger at a commit.
+    pub fn at(&self, commit: &Oid) -> Result<BTreeSet<String>, LedgerError> {
+        let files = self.git.list(commit, &RepoPath::new(RECORDS))?;
+        Ok(files.iter().filter_map(|(path, _)| place(path)).map(|it| it.id.to_owned()).collect())
+    }
+
+    /// Keeps new records of our own and commits them on the local branch. They
+    /// are in the store first: whatever fails later, nothing is lost.
+    pub fn append(
+        &self,
+        records: &[Unpublished],
+        now: crate::gate::time::Timestamp,
+    ) -> Result<(), LedgerError> {
+        for record in records {
+            self.store.keep(record)?;
+        }
+        let tips = self.commit_locally(records, now)?;
+        if self.remote.is_none() {
+            for record in records {
+                self.store.published(&record.id)?;
+            }
+            self.remember(&tips);
+        }
+        Ok(())
+    }
+
+    /// Finds the one record whose id begins with `prefix`.
+    pub fn find(&self, prefix: &str) -> Result<Found, LedgerError> {
+        let tips = self.tips()?;
+        let index = self.index(&tips)?;
+        let own = self.store.own()?;
+        let mut found: BTreeMap<String, Found> = BTreeMap::new();
+        for line in index.wanted(&Wanted::All).into_iter().filter(|it| it.id.starts_with(prefix)) {
+            let bytes = self.git.blob(&line.blob, MAX_BYTES as u64)?;
+            let Ok(record) = Record::parse(&bytes) else { continue };
+            let signature = match &line.signature_blob {
+                Some(blob) => Some(self.git.blob(blob, MAX_BYTES as u64)?),
+                None => None,
+            };
+            let own = own.contains(&record.id);
+            let signed = SignedRecord { record, signature: line.signature, own };
+            found.insert(line.id, Found { signed, bytes, signature, unpublished: false });
+        }
+        for it in self.store.unpublished()?.into_iter().filter(|it| it.id.starts_with(prefix)) {
+            if let Some(signed) = verified(&it) {
+                let (bytes, signature) = (it.bytes, it.signature);
+                found.insert(it.id, Found { signed, bytes, signature, unpublished: true });
+            }
+        }
+        let count = found.len();
+        match found.into_values().next() {
+            Some(found) if count == 1 => Ok(found),
+            Some(_) => Err(LedgerError::Ambiguous { prefix: prefix.to_owned(), count }),
+            None => Err(LedgerError::NoSuchRecord(crate::gate::change::printable(prefix))),
+        }
+    }
+
+    /// Verifies everything: that the ledger only grew, in this clone's memory
+    /// and in every commit of its history, that every file is a record under its
+    /// own name, and every signature.
+    pub fn verify(&self) -> Result<Verification, LedgerError> {
+        let tips = self.tips()?;
+        let index = self.index(&Tips { ..tips.clone() })?;
+        let mut verification = Verification {
+            tip: tips.tracking.clone().or(tips.local.clone()),
+            problems: index.unreadable(),
+            ..Verification::default()
+        };
+        for line in index.wanted(&Wanted::All) {
+            verification.records += 1;
+            match line.signature {
+                SignatureState::Good(_) => verification.signed += 1,
+                SignatureState::Unsigned => verification.unsigned += 1,
+                SignatureState::Bad(why) => {
+                    verification
+                        .problems
+                        .push(format!("record `{}`: bad signature: {why}", line.id));
+                }
+            }
+        }
+        for tip in tips.tracking.iter().chain(&tips.local) {
+            verification.problems.extend(self.shrinking_commits(tip)?);
+        }
+        Ok(verification)
+    }
+
+    fn shrinking_commits(&self, tip: &Oid) -> Result<Vec<String>, LedgerError> {
+        let call = self.git.call().args(["log", "-m", "--no-renames", "--diff-filter=MDT"]);
+        let call = call.args(["--format=%H", "--end-of-options", tip.as_str(), "--", RECORDS]);
+        let text = self.git.output(call)?;
+        let commits = String::from_utf8_lossy(&text).into_owned();
+        Ok(commits
+            .lines()
+            .map(|commit| format!("commit `{commit}` removes or changes records"))
+            .collect())
+    }
+
+    fn tips(&self) -> Result<Tips, LedgerError> {
+        let tracking = self.tracking();
+        let mut names = vec![self.reference.as_str(), SEEN];
+        names.extend(tracking.as_deref());
+        let refs: BTreeMap<String, Oid> = self.git.refs(&names)?.into_iter().collect();
+        Ok(Tips {
+            local: refs.get(&self.reference).cloned(),
+            tracking: tracking.and_then(|name| refs.get(&name).cloned()),
+            seen: refs.get(SEEN).cloned(),
+        })
+    }
+
+    /// The published tip: the remote's, or the local branch where that is all
+    /// there is to be.
+    fn published_tip<'t>(&self, tips: &'t Tips) -> Option<&'t Oid> {
+        tips.tracking.as_ref().or(tips.local.as_ref().filter(|_| self.remote.is_none()))
+    }
+
+    /// Whether the published ledger only grew since it was read last.
+    fn enforce_growth(&self, tips: &Tips) -> Result<(), LedgerError> {
+        let Some(seen) = &tips.seen else { return Ok(()) };
+        let Some(tip) = self.published_tip(tips).or(tips.local.as_ref()) else {
+            return Err(LedgerError::Gone { seen: seen.clone() });
+        };
+        if tip == seen {
+            return Ok(());
+        }
+        match self.git.is_ancestor(seen, tip) {
+            Ok(true) => {}
+            Ok(false) => return Err(LedgerError::Rewound { tip: tip.clone(), seen: seen.clone() }),
+            // A shallow fetch hides the history; the trees tell what matters.
+            Err(GitError::Shallow(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.enforce_superset(seen, tip)
+    }
+
+    fn enforce_superset(&self, old: &Oid, new: &Oid) -> Result<(), LedgerError> {
+        match self.shrunk(old, new)? {
+            Some(path) => Err(LedgerError::Lost { path: path.to_display() }),
+            None => Ok(()),
+        }
+    }
+
+    /// A record file that `new` lost or changed, if there is one.
+    fn shrunk(&self, old: &Oid, new: &Oid) -> Result<Option<RepoPath>, LedgerError> {
+        let files = self.git.differences(old, new, super::git::Detail::Files)?;
+        let shrinks = |file: &&crate::gate::change::FileChange| {
+            file.path.as_bytes().starts_with(b"records/") && file.status() != FileStatus::Added
+        };
+        Ok(files.iter().find(shrinks).map(|file| file.path.clone()))
+    }
+
+    /// Remembers the published tip. Where no ref can be moved (a server's
+    /// quarantine) the older memory stays, which is weaker and still true.
+    fn remember(&self, tips: &Tips) {
+        if let Some(tip) = self.published_tip(tips)
+            && tips.seen.as_ref() != Some(tip)
+        {
+            self.git.update_ref(SEEN, tip, tips.seen.as_ref()).ok();
+        }
+    }
+}
+
+/// A record file's place in the ledger's tree.
+struct Place<'a> {
+    id: &'a str,
+    /// `false`: the signature beside the record.
+    record: bool,
+}
+
+/// Reads `records/<yyyy>/<mm>/<dd>/<id>.json` or `.sig`; `None` for any other path.
+fn place(path: &RepoPath) -> Option<Place<'_>> {
+    let text = std::str::from_utf8(path.as_bytes()).ok()?;
+    let mut parts = text.split('/');
+    let [folder, year, month, day, name] =
+        std::array::from_fn(|_| parts.next().unwrap_or_default());
+    let digits = |text: &str, length: usize| {
+        text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let dated = folder == RECORDS && digits(year, 4) && digits(month, 2) && digits(day, 2);
+    if !dated || parts.next().is_some() {
+        return None;
+    }
+    let (id, record) = match name.strip_suffix(".json") {
+        Some(id) => (id, true),
+        None => (name.strip_suffix(".sig")?, false),
+    };
+    is_sha256(id).then_some(Place { id, record })
+}
+
+/// The files of a record in the ledger's tree.
+fn files_of(record: &Unpublished) -> Option<Vec<(RepoPath, Vec<u8>)>> {
+    let path = Record::parse(&record.bytes).ok()?.ledger_path();
+    let signature = record.signature.as_ref().map(|signature| {
+        let path = format!("{}.sig", path.trim_end_matches(".json"));
+        (RepoPath::new(path), signature.clone())
+    });
+    let mut files = vec![(RepoPath::new(path), record.bytes.clone())];
+    files.extend(signature);
+    Some(files)
+}
+
+/// An unpublished record of our own, verified.
+fn verified(unpublished: &Unpublished) -> Option<SignedRecord> {
+    let record = Record::parse(&unpublished.bytes).ok()?;
+    let namespace = record.record_type().namespace();
+    let signature = match &unpublished.signature {
+        Some(signature) => signature::verify(&unpublished.bytes, signature, &namespace),
+        None => SignatureState::Unsigned,
+    };
+    Some(SignedRecord { record, signature, own: true })
+}
+
+/// Pairs the record files of a listing with their signatures; what is neither is named.
+fn pair(files: Vec<(RepoPath, Entry)>) -> (Vec<Pair>, Vec<String>) {
+    let mut records = BTreeMap::new();
+    let mut signatures = BTreeMap::new();
+    let mut strange = Vec::new();
+    for (path, entry) in files {
+        match place(&path).filter(|_| entry.mode == 0o100_644) {
+            Some(Place { id, record: true }) => {
+                let id = id.to_owned();
+                records.insert(id, (path, entry.oid));
+            }
+            Some(Place { id, record: false }) => {
+                signatures.insert(id.to_owned(), entry.oid);
+            }
+            None => strange.push(format!("`{}` is no record file", path.to_display())),
+        }
+    }
+    let complete = records.into_iter().map(|(id, (path, record))| {
+        let signature = signatures.remove(&id);
+        Pair { id, path, record, signature }
+    });
+    let complete = complete.collect();
+    strange.extend(signatures.into_keys().map(|id| format!("signature `{id}` has no record")));
+    (complete, strange)
+}
+
+struct Pair {
+    id: String,
+    path: RepoPath,
+    record: Oid,
+    signature: Option<Oid>,
+}

@@ -1,0 +1,225 @@
+//! The marks seen when commits were made, kept on this machine below the git
+//! common directory: first for the commit being made, then by its id.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::ancestors::ProcessId;
+use super::fs::{self, FsError};
+use crate::gate::change::{Identity, Oid};
+use crate::gate::signal::{Signal, Strength};
+
+/// The most that is kept and read, in bytes; beyond it the older half goes.
+const LIMIT: u64 = 4 << 20;
+
+/// What pre-commit saw, until the commit has an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// The tree that was judged.
+    pub tree: Oid,
+    pub signals: Vec<Signal>,
+    /// The git that makes the commit; `None` where it cannot be told from a later one.
+    pub process: Option<ProcessId>,
+    /// `None`: commit-msg judges.
+    pub foreseen: Option<Foreseen>,
+}
+
+/// What pre-commit could tell of commit-msg's answer. It holds for the same
+/// run of git and the same index only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreseen {
+    /// The index as it was judged, see [`fs::stamp`].
+    pub index: String,
+    pub messages: Messages,
+}
+
+/// Which messages pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Messages {
+    /// The policy asks nothing of messages.
+    All,
+    /// Those in which nothing, by these people, is a mark of an agent.
+    Unmarked { author: Identity, committer: Identity },
+}
+
+/// The place of one work tree's marks.
+#[derive(Clone, Debug)]
+pub struct Marks {
+    folder: PathBuf,
+    pending: PathBuf,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    /// The tree of the pending commit, or the id of a commit.
+    object: String,
+    checked: bool,
+    signals: Vec<Signal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    process: Option<ProcessId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    foreseen: Option<Foreseen>,
+}
+
+impl Marks {
+    /// The marks of the work tree whose git directory this is.
+    pub fn open(common_dir: &Path, git_dir: &Path) -> Marks {
+        let folder = common_dir.join("countersign");
+        let name = match git_dir.strip_prefix(common_dir) {
+            Ok(rest) if rest.as_os_str().is_empty() => "pending".to_owned(),
+            Ok(_) | Err(_) => {
+                let name = git_dir.file_name().unwrap_or_default().to_string_lossy();
+                format!("pending-{name}")
+            }
+        };
+        let pending = folder.join(name);
+        Marks { folder, pending }
+    }
+
+    /// Keeps what was seen of the commit being made.
+    pub fn keep_pending(&self, pending: &Pending) -> Result<(), FsError> {
+        fs::create_private_folder(&self.folder)?;
+        let Pending { tree, signals, process, foreseen } = pending.clone();
+        let line = Line { object: tree.to_string(), checked: true, signals, process, foreseen };
+        fs::replace(&self.pending, text(&line).as_bytes(), 0o600)
+    }
+
+    /// Returns what was kept of the commit being made. What cannot be parsed counts as absent.
+    pub fn pending(&self) -> Result<Option<Pending>, FsError> {
+        let Some(bytes) = fs::read(&self.pending, LIMIT)? else { return Ok(None) };
+        let line: Option<Line> = serde_json::from_slice(&bytes).ok();
+        Ok(line.and_then(|line| {
+            Some(Pending {
+                tree: Oid::parse(&line.object)?,
+                signals: line.signals,
+                process: line.process,
+                foreseen: line.foreseen,
+            })
+        }))
+    }
+
+    /// Forgets what was kept of the commit being made.
+    pub fn forget_pending(&self) -> Result<(), FsError> {
+        fs::remove_file(&self.pending)
+    }
+
+    /// Keeps the marks of a commit that now has an id. `checked` says whether
+    /// pre-commit saw its tree. A commit with neither news is not kept.
+    pub fn bind(&self, commit: &Oid, signals: &[Signal], checked: bool) -> Result<(), FsError> {
+        if signals.is_empty() && checked {
+            return Ok(());
+        }
+        fs::create_private_folder(&self.folder)?;
+        self.make_room()?;
+        let line = Line {
+            object: commit.to_string(),
+            checked,
+            signals: signals.to_vec(),
+            process: None,
+            foreseen: None,
+        };
+        fs::append(&self.list(), text(&line).as_bytes(), 0o600)
+    }
+
+    /// Returns the marks by commit. They were ambient when the commit was made;
+    /// bound to it, they are a record of it. A line that is cut off costs only itself.
+    pub fn by_commit(&self) -> Result<BTreeMap<Oid, Vec<Signal>>, FsError> {
+        let mut marks: BTreeMap<Oid, Vec<Signal>> = BTreeMap::new();
+        for line in self.lines()? {
+            if let Some(commit) = Oid::parse(&line.object) {
+                let recorded = line
+                    .signals
+                    .into_iter()
+                    .map(|it| Signal { strength: Strength::Recorded, ..it });
+                marks.entry(commit).or_default().extend(recorded);
+            }
+        }
+        Ok(marks)
+    }
+
+    /// Returns the commits that were made without the commit hooks.
+    pub fn unchecked(&self) -> Result<Vec<Oid>, FsError> {
+        let lines = self.lines()?;
+        Ok(lines
+            .iter()
+            .filter(|line| !line.checked)
+            .filter_map(|line| Oid::parse(&line.object))
+            .collect())
+    }
+
+    fn list(&self) -> PathBuf {
+        self.folder.join("marks.jsonl")
+    }
+
+    fn lines(&self) -> Result<Vec<Line>, FsError> {
+        let bytes = fs::read(&self.list(), 2 * LIMIT)?.unwrap_or_default();
+        Ok(bytes
+            .split(|&byte| byte == b'\n')
+            .filter_map(|line| serde_json::from_slice(line).ok())
+            .collect())
+    }
+
+    fn make_room(&self) -> Result<(), FsError> {
+        if fs::size(&self.list())? < LIMIT {
+            return Ok(());
+        }
+        let bytes = fs::read(&self.list(), 2 * LIMIT)?.unwrap_or_default();
+        let middle = bytes.len() / 2;
+        let cut = bytes[middle..]
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .map_or(bytes.len(), |at| middle + at + 1);
+        fs::replace(&self.list(), &bytes[cut..], 0o600)
+    }
+}
+
+fn text(line: &Line) -> String {
+    let text = serde_json::to_string(line).expect("plain strings and enums always serialise");
+    format!("{text}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::signal::SignalKind;
+
+    fn oid(digit: &str) -> Oid {
+        Oid::parse(&digit.repeat(40)).expect("40 digits")
+    }
+
+    fn signal() -> Signal {
+        Signal {
+            agent: "codex".to_owned(),
+            kind: SignalKind::Environment,
+            strength: Strength::Ambient,
+            value: "A=1".to_owned(),
+            model: None,
+            in_trailer_block: None,
+        }
+    }
+
+    #[test]
+    fn marks_are_pending_for_each_work_tree_and_then_bound_to_a_commit() {
+        let folder = fs::scratch_folder().expect("a scratch folder");
+        let common = folder.path();
+        let (main, linked) =
+            (Marks::open(common, common), Marks::open(common, &common.join("worktrees/w")));
+        let pending =
+            Pending { tree: oid("a"), signals: vec![signal()], process: None, foreseen: None };
+        main.keep_pending(&pending).expect("keeps");
+        assert_eq!(main.pending().expect("reads"), Some(pending));
+        assert_eq!(linked.pending().expect("reads"), None);
+        main.bind(&oid("b"), &[signal()], true).expect("binds");
+        main.bind(&oid("c"), &[], false).expect("binds");
+        main.bind(&oid("d"), &[], true).expect("binds");
+        fs::append(&main.list(), b"{\"object\":\"ee", 0o600).expect("a line that a crash cut off");
+        let kept = linked.by_commit().expect("reads");
+        assert_eq!(kept[&oid("b")][0].strength, Strength::Recorded);
+        assert_eq!(kept.get(&oid("d")), None);
+        assert_eq!(main.unchecked().expect("reads"), [oid("c")]);
+        main.forget_pending().expect("forgets");
+        assert_eq!(main.pending().expect("reads"), None);
+    }
+}

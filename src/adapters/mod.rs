@@ -1,0 +1,15 @@
+//! The outside world: git, files, processes, signatures, the clock.
+
+pub mod ancestors;
+pub mod checkout;
+pub mod env;
+pub mod fs;
+pub mod git;
+pub mod hooks_dir;
+pub mod ledger;
+pub mod marks;
+pub mod process;
+pub mod runner;
+pub mod signature;
+pub mod store;
+pub mod supervise;

@@ -1,0 +1,439 @@
+//! The command line (`clap` lives here), and nothing else.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Keep AI-assisted changes from shipping unreviewed and untested
+///
+/// A policy file in the repository says what an assisted change must show before it may land: approvals by
+/// named people, tests on exactly that tree, disclosure. Git hooks, this command and CI reach the same verdict.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, disable_help_subcommand = true, max_term_width = 100)]
+pub struct Arguments {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Arguments {
+    /// Reads the words of `hook EVENT [ARGS…]` as the shims write them, without
+    /// building the whole command line first, for which every commit would
+    /// pay several times. `None`: clap reads them, and says what is wrong.
+    pub fn of_shim(words: &[OsString]) -> Option<Arguments> {
+        let [_, command, event, arguments @ ..] = words else { return None };
+        let event = HookEvent::from_str(event.to_str()?, false).ok()?;
+        let plain = |word: &OsString| !word.as_encoded_bytes().starts_with(b"-");
+        (command == "hook" && arguments.iter().all(plain)).then(|| Arguments {
+            global: Global {
+                directory: None,
+                color: Color::Auto,
+                quiet: false,
+                verbose: false,
+                format: Format::Text,
+            },
+            command: Command::Hook(Hook { event, arguments: arguments.to_vec() }),
+        })
+    }
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Run as if started in DIR
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+    /// When to use colour
+    #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
+    pub color: Color,
+    /// Print only what blocks
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// How to print the result
+    #[arg(long, value_name = "FORMAT", global = true, default_value = "text")]
+    pub format: Format,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// How to print the result. Not every command knows every format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+    Sarif,
+    Junit,
+    Github,
+    Gitlab,
+}
+
+/// A stage, as the command line spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum StageName {
+    Commit,
+    Push,
+    Merge,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Install the git hooks in this repository
+    Install(Install),
+    /// Remove exactly what install added
+    Uninstall(Uninstall),
+    /// Say what would really run for every hook, and what is wrong
+    Doctor,
+    /// Write a countersign.toml from what the repository shows
+    Init(Init),
+    /// Judge a change by the trusted policy
+    Check(Check),
+    /// Detect AI assistance in commits; needs no policy
+    Scan(Scan),
+    /// Approve exactly this content with your ssh key
+    Approve(Approve),
+    /// Reject exactly this content with your ssh key
+    Reject(Reject),
+    /// Take back a record that you signed
+    Withdraw(Withdraw),
+    /// Run the required tests on exactly that tree and record the results
+    Test(Test),
+    /// Waive one rule for exactly this content, for a short time, with a debt
+    Waive(Waive),
+    /// Say why this verdict, and what would change it
+    Explain(Explain),
+    /// Name the smallest sets of people who could satisfy the approvals
+    WhoCan(WhoCan),
+    /// Check, show and test the policy
+    #[command(subcommand)]
+    Policy(Policy),
+    /// Synchronise, verify and show the shared records
+    #[command(subcommand)]
+    Ledger(Ledger),
+    /// List what was judged here
+    Log(Log),
+    /// Show the whole story in a throw-away repository
+    Demo(Demo),
+    /// What git's hooks call
+    #[command(hide = true)]
+    Hook(Hook),
+    /// Print a completion script
+    Completions(Completions),
+    /// Print the manual page
+    Man,
+}
+
+/// The change that a command is about.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RangeArguments {
+    /// Commits to judge, as A..B [default: TARGET..HEAD]
+    #[arg(value_name = "RANGE")]
+    pub range: Option<String>,
+    /// Where the change lands [default: the policy's target]
+    #[arg(long, value_name = "REF")]
+    pub target: Option<String>,
+    /// Read the policy from REF instead of the trusted ref
+    #[arg(long, value_name = "REF")]
+    pub policy_from: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Install {
+    /// How to install [default: shim, or config where another manager owns the hooks and git can]
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<InstallMode>,
+    /// Install the server's hooks (pre-receive, post-receive)
+    #[arg(long)]
+    pub server: bool,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// How hooks are installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum InstallMode {
+    /// A small file in the hooks folder
+    Shim,
+    /// git's own config hooks (git 2.54 and newer)
+    Config,
+    /// Print what to add to another hook manager
+    Snippet,
+}
+
+#[derive(Debug, Args)]
+pub struct Uninstall {
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Init {
+    /// Take every proposal
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Judge the index instead of a range
+    #[arg(long, conflicts_with = "range")]
+    pub staged: bool,
+    /// Fail where the trusted ref holds no policy
+    #[arg(long)]
+    pub require_policy: bool,
+    /// Judge as at this stage [default: merge; commit with --staged]
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<StageName>,
+}
+
+#[derive(Debug, Args)]
+pub struct Scan {
+    /// Commits to look at, as A..B [default: HEAD's whole history]
+    #[arg(value_name = "RANGE", conflicts_with = "all")]
+    pub range: Option<String>,
+    /// Look at every ref
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Approve {
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Approve for this rule only; may be repeated
+    #[arg(long = "rule", value_name = "ID")]
+    pub rules: Vec<String>,
+    /// Sign with this key [default: git's user.signingkey]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// A note for the record
+    #[arg(short = 'm', long = "message", value_name = "NOTE")]
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Reject {
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Sign with this key [default: git's user.signingkey]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The reason, for the record
+    #[arg(short = 'm', long = "message", value_name = "NOTE")]
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Withdraw {
+    /// The record's id, or an unambiguous beginning of it
+    #[arg(value_name = "RECORD")]
+    pub record: String,
+    /// Sign with this key [default: git's user.signingkey]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// The reason, for the record
+    #[arg(short = 'm', long = "message", value_name = "NOTE")]
+    pub note: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Test {
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Run this test only; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Sign the results with your ssh key
+    #[arg(long)]
+    pub sign: bool,
+    /// Print what would run as JSON, for a CI matrix, and run nothing
+    #[arg(long, conflicts_with_all = ["sign", "import"])]
+    pub plan: bool,
+    /// Also write the results to FILE, for a job that imports them
+    #[arg(long, value_name = "FILE", conflicts_with = "plan")]
+    pub output: Option<PathBuf>,
+    /// Take results that other jobs wrote with --output (a file, or a folder of them), and run nothing
+    #[arg(long, value_name = "FILE")]
+    pub import: Vec<PathBuf>,
+    /// Sign with this key [default: git's user.signingkey]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Do not ask before running
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Waive {
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// The rule to waive
+    #[arg(long, value_name = "ID")]
+    pub rule: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Until when: a length (4h) or a time (2026-11-23T18:00:00Z)
+    #[arg(long, value_name = "D")]
+    pub expires: String,
+    /// Sign with this key [default: git's user.signingkey]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Judge the index instead of a range
+    #[arg(long, conflicts_with = "range")]
+    pub staged: bool,
+    /// This rule only
+    #[arg(long, value_name = "ID")]
+    pub rule: Option<String>,
+    /// Judge as at this stage [default: merge]
+    #[arg(long, value_name = "STAGE")]
+    pub stage: Option<StageName>,
+}
+
+#[derive(Debug, Args)]
+pub struct WhoCan {
+    #[command(flatten)]
+    pub range: RangeArguments,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Look for mistakes in the policy of the work tree
+    Lint(PolicyFile),
+    /// Show the policy as it is understood
+    Show(PolicyFile),
+    /// Compare two revisions of the policy, rule by rule
+    Diff {
+        /// The old revision
+        #[arg(value_name = "A")]
+        old: String,
+        /// The new revision
+        #[arg(value_name = "B")]
+        new: String,
+    },
+    /// Run the policy's own examples
+    Test(PolicyFile),
+    /// Print the JSON Schema of countersign.toml
+    Schema,
+}
+
+/// Which policy a `policy` command reads.
+#[derive(Debug, Args)]
+pub struct PolicyFile {
+    /// A policy file [default: countersign.toml at the root of the work tree]
+    #[arg(value_name = "FILE", conflicts_with = "policy_from")]
+    pub file: Option<PathBuf>,
+    /// Read the policy from REF
+    #[arg(long, value_name = "REF")]
+    pub policy_from: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Fetch the shared records and publish your own
+    Sync {
+        /// The remote [default: the trusted remote]
+        #[arg(value_name = "REMOTE")]
+        remote: Option<String>,
+    },
+    /// Verify growth, ids, canonical form and signatures of every record
+    Verify,
+    /// Show one record, or list all
+    Show {
+        /// The record's id, or an unambiguous beginning of it
+        #[arg(value_name = "ID")]
+        id: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Log {
+    /// Show at most N entries
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Keep the repository and say where it is
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Hook {
+    /// The hook's name
+    #[arg(value_name = "EVENT")]
+    pub event: HookEvent,
+    /// What git gave the hook
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}
+
+/// The hooks that we serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HookEvent {
+    PreCommit,
+    CommitMsg,
+    PreMergeCommit,
+    PrePush,
+    PostCommit,
+    PreReceive,
+    PostReceive,
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(words: &[&str], short: bool) {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let by_clap = Arguments::try_parse_from(&words).map(|it| format!("{it:?}")).ok();
+        let by_hand = Arguments::of_shim(&words).map(|it| format!("{it:?}"));
+        assert_eq!(by_hand.is_some(), short, "{words:?}");
+        assert!(by_hand.is_none() || by_hand == by_clap, "{words:?}: {by_hand:?}, {by_clap:?}");
+    }
+
+    #[test]
+    fn what_the_shims_write_reads_as_clap_reads_it() {
+        check(&["countersign", "hook", "pre-commit"], true);
+        check(&["countersign", "hook", "commit-msg", ".git/COMMIT_EDITMSG"], true);
+        check(&["countersign", "hook", "pre-push", "origin", "https://example.com/a"], true);
+        check(&["countersign", "hook", "pre-push", "", "a b"], true);
+        check(&["countersign", "hook", "pre-receive"], true);
+        check(&["countersign", "hook", "pre-push", "--quiet", "a"], false);
+        check(&["countersign", "hook", "pre-push", "a", "--"], false);
+        check(&["countersign", "--format", "json", "hook", "pre-commit"], false);
+        check(&["countersign", "hook", "no-such-hook"], false);
+        check(&["countersign", "hook"], false);
+        check(&["countersign", "check"], false);
+    }
+}

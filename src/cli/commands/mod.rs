@@ -1,0 +1,20 @@
+//! One file per command: its arguments, one job, its report.
+
+pub mod approve;
+pub mod check;
+pub mod completions;
+pub mod demo;
+pub mod doctor;
+pub mod explain;
+pub mod hook;
+pub mod init;
+pub mod install;
+pub mod ledger;
+pub mod log;
+pub mod man;
+pub mod policy;
+pub mod push;
+pub mod scan;
+mod steps;
+pub mod test;
+pub mod uninstall;

@@ -1,0 +1,27 @@
+//! The exit codes. They are part of the contract with scripts.
+
+use std::process::ExitCode;
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: it passes, or it was done.
+    Passed,
+    /// 1: decided, and the answer is no.
+    Blocked,
+    /// 2: could not decide: usage, policy, repository, or a bug.
+    Undecided,
+    /// 130: interrupted.
+    Interrupted,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Passed => 0,
+            Exit::Blocked => 1,
+            Exit::Undecided => 2,
+            Exit::Interrupted => 130,
+        })
+    }
+}

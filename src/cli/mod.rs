@@ -1,0 +1,133 @@
+//! The face: arguments in, reports and exit codes out.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::jobs::{Env, Error, ErrorKind};
+use args::{Arguments, Command, Format};
+use exit::Exit;
+use output::{Output, Style};
+
+pub mod args;
+pub mod commands;
+pub mod exit;
+pub mod output;
+pub mod progress;
+pub mod prompt;
+pub mod report;
+
+/// What every command gets: the surroundings and the way to speak.
+pub struct Context {
+    pub env: Env,
+    pub output: Output,
+}
+
+/// Parses the arguments, runs the job, reports, and returns the exit code.
+pub fn main() -> ExitCode {
+    let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    let arguments = match Arguments::of_shim(&words).map_or_else(Arguments::try_parse, Ok) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let mut env = match Env::read() {
+        Ok(env) => env,
+        Err(error) => {
+            complain_early(&format!("failed to read the working directory: {error}"));
+            return Exit::Undecided.into();
+        }
+    };
+    if let Some(directory) = &arguments.global.directory {
+        env.dir = env.dir.join(directory);
+    }
+    let hook = matches!(arguments.command, Command::Hook(_));
+    let output = Output::new(&arguments.global, &env, hook);
+    let context = Context { env, output };
+    if !context.env.dir.is_dir() {
+        let folder = crate::gate::change::printable(&context.env.dir.to_string_lossy());
+        report_error(&context.output, &Error::usage(format!("there is no folder `{folder}`")));
+        return Exit::Undecided.into();
+    }
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        run(&context, &arguments.command)
+    })) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(error)) => {
+            report_error(&context.output, &error);
+            Exit::Undecided.into()
+        }
+        Err(_) => {
+            let error = Error::new(
+                ErrorKind::Internal,
+                "this is a bug in countersign; nothing was decided",
+            );
+            report_error(&context.output, &error);
+            Exit::Undecided.into()
+        }
+    }
+}
+
+fn run(context: &Context, command: &Command) -> Result<Exit, Error> {
+    match command {
+        Command::Completions(arguments) => Ok(commands::completions::run(context, arguments)),
+        Command::Man => commands::man::run(context),
+        Command::Approve(arguments) => commands::approve::approve(context, arguments),
+        Command::Reject(arguments) => commands::approve::reject(context, arguments),
+        Command::Waive(arguments) => commands::approve::waive(context, arguments),
+        Command::Withdraw(arguments) => commands::approve::withdraw(context, arguments),
+        Command::Ledger(arguments) => commands::ledger::run(context, arguments),
+        Command::Install(arguments) => commands::install::run(context, arguments),
+        Command::Init(arguments) => commands::init::run(context, arguments),
+        Command::Policy(arguments) => commands::policy::run(context, arguments),
+        Command::Uninstall(arguments) => commands::uninstall::run(context, arguments),
+        Command::Scan(arguments) => commands::scan::run(context, arguments),
+        Command::Doctor => commands::doctor::run(context),
+        Command::Test(arguments) => commands::test::run(context, arguments),
+        Command::Check(arguments) => commands::check::run(context, arguments),
+        Command::Explain(arguments) => commands::explain::run(context, arguments),
+        Command::WhoCan(arguments) => commands::explain::who(context, arguments),
+        Command::Log(arguments) => commands::log::run(context, arguments),
+        Command::Hook(arguments) => commands::hook::run(context, arguments),
+        Command::Demo(arguments) => commands::demo::run(context, arguments),
+    }
+}
+
+/// The error for a format that a command does not print.
+pub fn unsupported(format: Format, command: &str, known: &str) -> Error {
+    let name = clap::ValueEnum::to_possible_value(&format).map(|value| value.get_name().to_owned());
+    let name = name.unwrap_or_default();
+    Error::usage(format!("`countersign {command}` does not print {name}"))
+        .hint(format!("it prints {known}"))
+}
+
+/// clap's own answers: help and version are no mistakes, the rest is usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    error.print().ok();
+    if error.use_stderr() { Exit::Undecided.into() } else { Exit::Passed.into() }
+}
+
+#[expect(clippy::print_stderr, reason = "there is no output yet")]
+fn complain_early(message: &str) {
+    eprintln!("error: {message}");
+}
+
+/// Prints an error once: the whole chain, then the hints; as JSON where the
+/// result would have been JSON.
+fn report_error(output: &Output, error: &Error) {
+    let message = error.chain();
+    if output.format != Format::Text {
+        let report = serde_json::json!({
+            "schema": "countersign.report/1",
+            "verdict": "error",
+            "error": { "kind": error.kind.word(), "message": message, "hints": error.hints },
+        });
+        output.json(&format!("{report}"));
+        if output.format == Format::Json {
+            return;
+        }
+    }
+    output.note(&format!("{} {message}", output.note_style(Style::Bad, "error:")));
+    for hint in &error.hints {
+        output.note(&format!("{} {hint}", output.note_style(Style::Warning, "hint:")));
+    }
+}

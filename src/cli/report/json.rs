@@ -1,0 +1,106 @@
+//! `countersign.report/1` (CONTRACT section 6), as one JSON document.
+
+use serde_json::{Value, json};
+
+use super::Report;
+use crate::gate::attribution::Attribution;
+use crate::gate::change::{Change, RepoPath};
+use crate::gate::signal::Signal;
+use crate::gate::verdict::{Finding, Judged};
+
+/// Returns the document.
+pub fn render(report: &Report<'_>) -> Value {
+    let verdict = report.verdict;
+    json!({
+        "schema": "countersign.report/1",
+        "verdict": if verdict.passes() { "pass" } else { "block" },
+        "mode": verdict.mode,
+        "stage": verdict.stage,
+        "range": { "base": report.change.base.as_str(), "head": report.change.head.as_str() },
+        "target": report.target,
+        "policy": { "from": report.policy.from, "sha256": report.policy.sha256 },
+        "sources": report.sources,
+        "attribution": attribution(report.change, report.attribution),
+        "obligations": verdict.obligations.iter().map(obligation).collect::<Vec<_>>(),
+        "findings": verdict.findings.iter().map(finding).collect::<Vec<_>>(),
+    })
+}
+
+fn attribution(change: &Change, attribution: &Attribution) -> Value {
+    let added: u64 = change.files.iter().map(|file| file.added_lines()).sum();
+    let assisted_added: u64 = attribution.files.values().map(|file| file.assisted_added()).sum();
+    let agents: Vec<Value> = attribution
+        .agents()
+        .into_iter()
+        .map(|(id, share)| json!({ "id": id, "models": share.models, "added": share.added, "commits": share.commits }))
+        .collect();
+    let commits: Vec<Value> = attribution
+        .commits
+        .iter()
+        .map(|it| json!({ "commit": it.commit.as_str(), "assisted": it.assisted, "signals": signals(&it.signals) }))
+        .collect();
+    let files: Vec<Value> = change
+        .files
+        .iter()
+        .map(|file| {
+            let known = attribution.file(&file.path);
+            let ranges: Vec<Value> = known
+                .ranges
+                .iter()
+                .map(|it| {
+                    json!({ "start": it.lines.start, "end": it.lines.end, "agent": it.agent, "strength": it.strength })
+                })
+                .collect();
+            json!({
+                "path": file.path.to_text(),
+                "status": file.status(),
+                "added": file.added_lines(),
+                "assisted": known.assisted,
+                "assisted_added": known.assisted_added(),
+                "ranges": ranges,
+            })
+        })
+        .collect();
+    let mut value = json!({
+        "assisted": attribution.assisted(),
+        "added": added,
+        "assisted_added": assisted_added,
+        "agents": agents,
+        "commits": commits,
+        "files": files,
+    });
+    if !attribution.staged.is_empty() {
+        value["signals"] = signals(&attribution.staged);
+    }
+    value
+}
+
+fn signals(signals: &[Signal]) -> Value {
+    json!(signals)
+}
+
+/// One obligation.
+pub fn obligation(judged: &Judged) -> Value {
+    json!({
+        "rule": judged.rule,
+        "requirement": judged.requirement,
+        "state": judged.state,
+        "stage": judged.stage,
+        "files": judged.files.iter().map(|path| path.to_text()).collect::<Vec<_>>(),
+        "detail": judged.detail,
+        "next": judged.next,
+    })
+}
+
+/// One finding; what is not known is null.
+pub fn finding(finding: &Finding) -> Value {
+    json!({
+        "code": finding.code.as_str(),
+        "level": finding.level,
+        "rule": finding.rule,
+        "message": finding.message,
+        "path": finding.path.as_ref().map(RepoPath::to_text),
+        "line": finding.line,
+        "next": finding.next,
+    })
+}

@@ -1,0 +1,145 @@
+//! Who had a part in a change, and so cannot be the one who reviews it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::super::change::{Change, Commit, Oid};
+use super::super::policy::Policy;
+
+/// Trailers that name somebody who made the commit, or answers for it.
+/// Addresses in them are no proof; believing them can only exclude.
+const MAKERS: &[&str] = &["co-authored-by", "co-developed-by", "prompted-by"];
+
+/// The policy's people who had a part in a change, with their parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Involved {
+    parts: BTreeMap<String, Vec<Part>>,
+}
+
+/// What somebody did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Author of a commit.
+    Author(Oid),
+    /// Named by a trailer of a commit, with the trailer's key.
+    Named(Oid, String),
+    /// Committer of a commit, or signer of it.
+    Committer(Oid),
+    /// Pushed commits whose author is nobody of the policy.
+    Pusher(Oid),
+}
+
+impl Part {
+    fn commit(&self) -> &Oid {
+        match self {
+            Part::Author(commit)
+            | Part::Named(commit, _)
+            | Part::Committer(commit)
+            | Part::Pusher(commit) => commit,
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Author(commit) => write!(formatter, "the author of {}", commit.short()),
+            Part::Named(commit, key) => {
+                write!(formatter, "named as {key} in {}", commit.short())
+            }
+            Part::Committer(commit) => write!(formatter, "the committer of {}", commit.short()),
+            Part::Pusher(commit) => write!(
+                formatter,
+                "the pusher of {}, whose author is nobody of the policy",
+                commit.short()
+            ),
+        }
+    }
+}
+
+impl Involved {
+    /// Returns the part that keeps a person's approval from counting. A
+    /// committer's counts if it is older than the commit, which
+    /// `approved_before` answers: somebody who approved and then rebased.
+    pub fn part(&self, person: &str, approved_before: impl Fn(&Oid) -> bool) -> Option<Part> {
+        let parts = self.parts.get(person)?;
+        parts
+            .iter()
+            .find(|part| match part {
+                Part::Author(_) | Part::Named(..) | Part::Pusher(_) => true,
+                Part::Committer(commit) => !approved_before(commit),
+            })
+            .cloned()
+    }
+
+    /// Returns the names of all who had any part: an approval that is still to
+    /// be made could not count.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.parts.keys().map(String::as_str).collect()
+    }
+
+    fn add(&mut self, people: &[&str], part: &Part) {
+        for person in people {
+            let parts = self.parts.entry((*person).to_owned()).or_default();
+            // Commits come one after the other, so only the last ones can be the same.
+            let same = |it: &&Part| it.commit() == part.commit();
+            if !parts.iter().rev().take_while(same).any(|it| it == part) {
+                parts.push(part.clone());
+            }
+        }
+    }
+}
+
+/// Finds who had a part in a change. `clean_merges` are the commits known to
+/// be clean merges of their parents: whoever pressed the button wrote nothing.
+/// `signers` are the fingerprints of the keys that signed commits; `pusher` is
+/// a name or an address, where a server knows it.
+pub fn involved(
+    change: &Change,
+    policy: &Policy,
+    clean_merges: &BTreeSet<Oid>,
+    signers: Option<&BTreeMap<Oid, Option<String>>>,
+    pusher: Option<&str>,
+) -> Involved {
+    let by_email = |email: &str| {
+        policy.everybody_with_email(email.trim()).map(|it| it.name.as_str()).collect::<Vec<_>>()
+    };
+    let mut involved = Involved::default();
+    for commit in change.commits.iter().filter(|it| !clean_merges.contains(&it.id)) {
+        let authors = by_email(&commit.author.email);
+        involved.add(&authors, &Part::Author(commit.id.clone()));
+        for (key, email) in makers(commit) {
+            involved.add(&by_email(&email), &Part::Named(commit.id.clone(), key));
+        }
+        let committer = Part::Committer(commit.id.clone());
+        involved.add(&by_email(&commit.committer.email), &committer);
+        let key = signers.and_then(|signers| signers.get(&commit.id)?.as_deref());
+        let signer = key.and_then(|key| policy.owner(key)).map(|it| it.name.as_str());
+        involved.add(signer.as_slice(), &committer);
+        if authors.is_empty()
+            && let Some(pusher) = pusher
+        {
+            let part = Part::Pusher(commit.id.clone());
+            involved.add(policy.people.get(pusher).map(|it| it.name.as_str()).as_slice(), &part);
+            involved.add(&by_email(pusher), &part);
+        }
+    }
+    involved
+}
+
+/// Every line of the message that names a maker, with the key as written and
+/// the address: wherever it stands, and also in a message of one line with
+/// literal `\n` in it, since a false "yes" only asks for one more reviewer.
+fn makers(commit: &Commit) -> Vec<(String, String)> {
+    let lines = commit.message.lines().flat_map(|line| line.split("\\n"));
+    lines
+        .filter_map(|line| {
+            let (key, value) = line.trim().split_once(':')?;
+            let key = key.trim_end();
+            MAKERS.iter().find(|maker| key.eq_ignore_ascii_case(maker))?;
+            let (_, address) = value.rsplit_once('<').unwrap_or(("", value));
+            let address = address.split('>').next().unwrap_or_default();
+            Some((key.to_owned(), address.trim().to_owned()))
+        })
+        .collect()
+}

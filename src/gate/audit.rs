@@ -1,0 +1,43 @@
+//! What is kept of every judged change.
+
+use serde_json::{Value, json};
+
+use super::obligation::Case;
+use super::verdict::{Level, Verdict};
+
+/// The predicate of a verdict record: what was judged, by which policy, with
+/// which answer. Its id, and so its bytes, follow from these alone and the time.
+pub fn predicate(case: &Case<'_>, verdict: &Verdict, by: &str) -> Value {
+    let agents: Vec<String> = case.attribution.agents().into_keys().collect();
+    let obligations: Vec<Value> = verdict
+        .obligations
+        .iter()
+        .map(|it| json!({ "rule": it.rule, "requirement": it.requirement, "state": it.state, "detail": it.detail }))
+        .collect();
+    let findings: Vec<Value> = verdict
+        .findings
+        .iter()
+        .filter(|finding| finding.level > Level::Note)
+        .map(|it| json!({ "code": it.code.as_str(), "level": it.level, "rule": it.rule, "message": it.message }))
+        .collect();
+    json!({
+        "agents": agents,
+        "assisted": case.attribution.assisted(),
+        "at": case.now.to_string(),
+        "base": case.change.base.as_str(),
+        "by": by,
+        "commit": case.change.head.as_str(),
+        "commits": case.change.commits.len(),
+        "files": case.change.files.len(),
+        "findings": findings,
+        "mode": verdict.mode,
+        "obligations": obligations,
+        "policy": { "from": case.policy.source.from, "sha256": case.policy.source.sha256 },
+        "pusher": case.pusher,
+        "repo": case.policy.trust.repo_id,
+        "stage": verdict.stage,
+        "target": case.target,
+        "tree": case.change.head_tree.as_str(),
+        "verdict": if verdict.passes() { "pass" } else { "block" },
+    })
+}

@@ -1,0 +1,73 @@
+//! What the outside world answered.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::change::{Entry, Oid, RepoPath};
+use super::record::SignedRecord;
+
+/// An answer, or the reason why it could not be had. A missing answer never
+/// means "pass"; the gate decides what it means.
+pub type Answer<T> = Result<T, String>;
+
+/// A question that the gate puts to the adapters.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// The records of the ledger and this clone's own, unpublished ones.
+    Records,
+    /// The identity of what a test depends on, at the head's tree.
+    Inputs(String),
+    /// Who signed the commits of the range.
+    CommitSigners,
+    /// The records that stood in the ledger at this commit.
+    LedgerCut(Oid),
+    /// What stands at these paths on the target's tip.
+    Target(BTreeSet<RepoPath>),
+    /// SHA-256 of these blobs' bytes.
+    Digests(BTreeSet<Oid>),
+    /// Which merge commits of the range only merged.
+    CleanMerges,
+}
+
+/// The answers, each kept with its reason where it could not be had.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// Every record that may matter, verified; see [`LedgerView`].
+    pub ledger: Answer<LedgerView>,
+    /// Test name to the digest of its inputs at the head's tree (`gate::run`).
+    pub inputs: BTreeMap<String, Answer<String>>,
+    /// Commit to the fingerprint (`SHA256:…`) of the key with a good signature over it; `None`: not signed.
+    pub commit_signers: Answer<BTreeMap<Oid, Option<String>>>,
+    /// Ids of the records that stood in the ledger at a commit.
+    pub ledger_cuts: BTreeMap<Oid, Answer<BTreeSet<String>>>,
+    /// What stands on the target's tip.
+    pub target: BTreeMap<RepoPath, Answer<Option<Entry>>>,
+    /// SHA-256 of blobs' bytes.
+    pub sha256: BTreeMap<Oid, Answer<String>>,
+    /// Merge commits whose tree is what a driver-free merge of their parents gives.
+    pub clean_merges: Answer<BTreeSet<Oid>>,
+}
+
+/// The union of the local ledger, the remote-tracking one and what is not pushed yet.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerView {
+    /// The tip that was read; `None`: there is no ledger ref at all.
+    pub tip: Option<Oid>,
+    pub records: Vec<SignedRecord>,
+    /// Records that could not be read, with their reasons: they cost only themselves.
+    pub unreadable: Vec<String>,
+}
+
+impl Default for Evidence {
+    /// Nothing was asked.
+    fn default() -> Evidence {
+        Evidence {
+            ledger: Err("the ledger was not read".to_owned()),
+            inputs: BTreeMap::new(),
+            commit_signers: Err("the commits' signatures were not read".to_owned()),
+            ledger_cuts: BTreeMap::new(),
+            target: BTreeMap::new(),
+            sha256: BTreeMap::new(),
+            clean_merges: Err("the merges were not looked at".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The decision, free of I/O.
+//!
+//! Nothing below this module reads a file, runs a process, asks the clock or
+//! prints. It cannot fail for outside reasons, so it answers with findings
+//! rather than errors; only parsing what somebody wrote returns `Err`.
+
+#![deny(
+    clippy::wildcard_enum_match_arm,
+    clippy::match_wildcard_for_single_variants,
+    reason = "a new variant must be met by a decision, not by a default"
+)]
+
+pub mod approval;
+pub mod attribution;
+pub mod audit;
+pub mod change;
+pub mod disclosure;
+pub mod evidence;
+pub mod examples;
+pub mod explain;
+pub mod judge;
+pub mod junit;
+pub mod obligation;
+pub mod policy;
+pub mod proposal;
+pub mod record;
+pub mod requirement;
+pub mod run;
+pub mod signal;
+pub mod similarity;
+pub mod time;
+pub mod trailer;
+pub mod verdict;

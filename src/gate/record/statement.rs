@@ -1,0 +1,119 @@
+//! The statement around a predicate: canonical bytes and back.
+
+use serde_json::{Map, Value, json};
+
+use super::canonical::{self, NotCanonical, sha256};
+use super::predicate::{self, Fields};
+use super::{Body, Record, RecordType};
+
+/// The most bytes that a record may have: 4 MiB.
+pub const MAX_BYTES: usize = 4 << 20;
+
+/// The most files that a record may list.
+pub const MAX_FILES: usize = 20_000;
+
+const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+
+/// Why bytes are no record, or a value cannot become one.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("the record has {0} bytes, more than {MAX_BYTES}")]
+    TooLarge(usize),
+    #[error("the record lists {0} files, more than {MAX_FILES}")]
+    TooManyFiles(usize),
+    #[error("the record is not JSON")]
+    Json(#[source] serde_json::Error),
+    #[error("the record is no in-toto statement v1")]
+    NotAStatement,
+    #[error("the predicate type `{0}` is not known")]
+    UnknownType(String),
+    #[error("`{field}` is not {expected}")]
+    Field { field: String, expected: &'static str },
+    #[error(transparent)]
+    Number(#[from] NotCanonical),
+    #[error("the bytes are not the canonical form of what they say")]
+    NotCanonical,
+}
+
+impl Record {
+    /// Returns the record of `body` and its canonical bytes, which are what is
+    /// signed and kept. Fails if this would be nothing that
+    /// [`Record::parse`] accepts.
+    pub fn write(body: &Body) -> Result<(Record, Vec<u8>), RecordError> {
+        let bytes = bytes_of(body)?;
+        let record = Record::parse(&bytes)?;
+        Ok((record, bytes))
+    }
+
+    /// Reads a record. Strict: only the canonical bytes of a record are one,
+    /// so that unknown and repeated keys, other spellings of the same value
+    /// and text behind the end are refused.
+    pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(RecordError::TooLarge(bytes.len()));
+        }
+        let statement: Value = serde_json::from_slice(bytes).map_err(RecordError::Json)?;
+        let body = body_of(&statement)?;
+        if bytes_of(&body)? != bytes {
+            return Err(RecordError::NotCanonical);
+        }
+        Ok(Record { id: sha256(bytes), body })
+    }
+}
+
+fn bytes_of(body: &Body) -> Result<Vec<u8>, RecordError> {
+    let predicate = predicate::write(body)?;
+    let statement = json!({
+        "_type": STATEMENT_TYPE,
+        "predicateType": body.record_type().predicate_type(),
+        "subject": subject(body, &predicate)?,
+        "predicate": predicate,
+    });
+    let bytes = canonical::write(&statement)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(RecordError::TooLarge(bytes.len()));
+    }
+    Ok(bytes)
+}
+
+/// What the statement is about. It follows from the predicate, so that the
+/// two can never disagree.
+fn subject(body: &Body, predicate: &Value) -> Result<Value, RecordError> {
+    let named = |name: &str, kind: &str, digest: &str| {
+        let mut digests = Map::new();
+        digests.insert(kind.to_owned(), Value::from(digest));
+        json!({ "name": name, "digest": digests })
+    };
+    Ok(match body {
+        Body::Approval(_) | Body::Rejection(_) | Body::Waiver(_) => {
+            let content = body.content().expect("these three have a content");
+            let files = canonical::write(&predicate["content"]["files"])?;
+            json!([
+                named("commit", "gitCommit", content.head.as_str()),
+                named("tree", "gitTree", content.head_tree.as_str()),
+                named("files", "sha256", &sha256(&files)),
+            ])
+        }
+        Body::Run(run) => json!([
+            named("commit", "gitCommit", run.commit.as_str()),
+            named("tree", "gitTree", run.tree.as_str()),
+        ]),
+        Body::Withdrawal(withdrawal) => json!([named("record", "sha256", &withdrawal.record)]),
+        Body::Preview(_) | Body::Attribution(_) | Body::Verdict(_) => {
+            json!([named("predicate", "sha256", &sha256(&canonical::write(predicate)?))])
+        }
+    })
+}
+
+fn body_of(statement: &Value) -> Result<Body, RecordError> {
+    let statement = Fields::of(statement, "the statement")?;
+    if statement.text("_type").ok() != Some(STATEMENT_TYPE) {
+        return Err(RecordError::NotAStatement);
+    }
+    let type_text = statement.text("predicateType")?;
+    let record_type = RecordType::ALL
+        .iter()
+        .find(|it| it.predicate_type() == type_text)
+        .ok_or_else(|| RecordError::UnknownType(type_text.chars().take(200).collect()))?;
+    predicate::read(*record_type, statement.value("predicate")?)
+}

@@ -1,0 +1,350 @@
+//! People whom the rule names have approved exactly this content.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Outcome;
+use crate::gate::approval::{
+    Asked, Counted, Involved, Reason, Rejected, Situation, count, delta, involved, is_solo,
+    rejections, withdrawn,
+};
+use crate::gate::change::{FileChange, Oid, RepoPath, printable};
+use crate::gate::evidence::{Evidence, LedgerView, Need};
+use crate::gate::obligation::{Case, Obligation};
+use crate::gate::policy::ApprovalRule;
+use crate::gate::record::{Body, FileDelta, Judgement, SignedRecord};
+use crate::gate::verdict::{Code, State};
+
+/// What all rules of one judgement share: worked out once.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    deltas: Vec<FileDelta>,
+    pub involved: Involved,
+    withdrawn: BTreeSet<String>,
+}
+
+impl Prepared {
+    /// Works out who had a part and which records were taken back.
+    pub fn new(case: &Case<'_>, evidence: &Evidence) -> Prepared {
+        let signers = evidence.commit_signers.as_ref().ok();
+        let none = BTreeSet::new();
+        let clean = evidence.clean_merges.as_ref().unwrap_or(&none);
+        let digest = |oid: &Oid| evidence.sha256.get(oid).and_then(|it| it.as_ref().ok()).cloned();
+        Prepared {
+            deltas: case
+                .change
+                .files
+                .iter()
+                .map(|file| delta(file, file.new.as_ref().and_then(|entry| digest(&entry.oid))))
+                .collect(),
+            involved: involved(case.change, case.policy, clean, signers, case.pusher),
+            withdrawn: evidence
+                .ledger
+                .as_ref()
+                .map(|ledger| withdrawn(&ledger.records, case.policy, &evidence.ledger_cuts))
+                .unwrap_or_default(),
+        }
+    }
+
+    /// What approvals are judged against.
+    pub fn situation<'a>(&'a self, case: &Case<'a>, evidence: &'a Evidence) -> Situation<'a> {
+        Situation {
+            policy: case.policy,
+            target: case.target,
+            change: case.change,
+            deltas: &self.deltas,
+            standing: &evidence.target,
+            ledger_cuts: &evidence.ledger_cuts,
+            involved: &self.involved,
+            withdrawn: &self.withdrawn,
+            now: case.now,
+        }
+    }
+}
+
+/// What must be looked up once the records are known: the digests of what they
+/// approve, and what stands on the target where they list more than this change.
+pub fn further_needs(case: &Case<'_>, ledger: &LedgerView) -> BTreeSet<Need> {
+    let changed: BTreeMap<&RepoPath, &FileChange> =
+        case.change.files.iter().map(|file| (&file.path, file)).collect();
+    let (mut digests, mut elsewhere) = (BTreeSet::new(), BTreeSet::new());
+    for judgement in ledger.records.iter().filter_map(content_judgement) {
+        let content = &judgement.content;
+        let same = |file: &&FileDelta| {
+            changed.get(&file.path).is_some_and(|now| {
+                file.new.as_ref().map(|side| &side.oid) == now.new.as_ref().map(|entry| &entry.oid)
+            })
+        };
+        if content.target != case.target || !content.files.iter().any(|file| same(&file)) {
+            continue;
+        }
+        for file in &content.files {
+            if same(&file) {
+                digests.extend(
+                    file.new
+                        .as_ref()
+                        .filter(|side| side.sha256.is_some())
+                        .map(|side| side.oid.clone()),
+                );
+            } else {
+                elsewhere.insert(file.path.clone());
+            }
+        }
+    }
+    let mut needs = BTreeSet::new();
+    if !digests.is_empty() {
+        needs.insert(Need::Digests(digests));
+    }
+    if !elsewhere.is_empty() {
+        needs.insert(Need::Target(elsewhere));
+    }
+    needs
+}
+
+fn content_judgement(signed: &SignedRecord) -> Option<&Judgement> {
+    match &signed.record.body {
+        Body::Approval(judgement) | Body::Rejection(judgement) => Some(judgement),
+        Body::Withdrawal(_)
+        | Body::Run(_)
+        | Body::Waiver(_)
+        | Body::Preview(_)
+        | Body::Attribution(_)
+        | Body::Verdict(_) => None,
+    }
+}
+
+/// Judges every entry of `require.approvals`: each of the obligation's files
+/// must be covered by enough different people.
+pub fn judge(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    rules: &[ApprovalRule],
+    evidence: &Evidence,
+    prepared: &Prepared,
+) -> Outcome {
+    let ledger = match &evidence.ledger {
+        Ok(ledger) => ledger,
+        Err(reason) => return Outcome::undecided(Code::ApprovalMissing, reason),
+    };
+    let situation = prepared.situation(case, evidence);
+    if let Some(rejected) = rejections(&ledger.records, &situation).into_iter().find(|it| {
+        it.files.iter().any(|path| obligation.files.iter().any(|file| file.path == *path))
+    }) {
+        return rejection(&rejected);
+    }
+    let mut outcome = Outcome::satisfied(String::new());
+    let mut details = Vec::new();
+    for rule in rules {
+        let one = entry(case, obligation, rule, ledger, &situation);
+        details.push(one.detail.clone());
+        if one.state > outcome.state {
+            outcome = one;
+        }
+    }
+    Outcome { detail: details.join("; "), ..outcome }
+}
+
+/// Judges a rewrite of a protected ref: only approvals of that very pair of
+/// tips count.
+pub fn judge_pair_of_tips(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    rules: &[ApprovalRule],
+    evidence: &Evidence,
+) -> Outcome {
+    let mut narrowed = evidence.clone();
+    if let Ok(ledger) = &mut narrowed.ledger {
+        ledger.records.retain(|signed| match &signed.record.body {
+            Body::Approval(judgement) => {
+                judgement.content.base == case.change.base
+                    && judgement.content.head == case.change.head
+            }
+            Body::Withdrawal(_)
+            | Body::Rejection(_)
+            | Body::Run(_)
+            | Body::Waiver(_)
+            | Body::Preview(_)
+            | Body::Attribution(_)
+            | Body::Verdict(_) => true,
+        });
+    }
+    let prepared = Prepared::new(case, &narrowed);
+    judge(case, obligation, rules, &narrowed, &prepared)
+}
+
+fn rejection(rejected: &Rejected) -> Outcome {
+    let note =
+        rejected.note.as_ref().map(|note| format!(": {}", printable(note))).unwrap_or_default();
+    Outcome {
+        state: State::Failed,
+        code: Code::Rejected,
+        detail: format!("{} rejected this content{note}", rejected.person),
+        next: Some(format!(
+            "countersign ledger show {}",
+            &rejected.record[..12.min(rejected.record.len())]
+        )),
+        people: Vec::new(),
+    }
+}
+
+/// How each record fared for one entry of a rule, for `explain`.
+pub fn counted<'a>(
+    obligation: &Obligation<'_>,
+    rule: &ApprovalRule,
+    ledger: &'a LedgerView,
+    situation: &Situation<'_>,
+) -> Vec<(&'a SignedRecord, Result<Counted, Reason>)> {
+    let asked = Asked { rule: &obligation.rule.id, approval: rule };
+    let in_scope = |path: &RepoPath| obligation.covers(path, situation.policy);
+    ledger
+        .records
+        .iter()
+        .filter_map(|signed| match &signed.record.body {
+            Body::Approval(judgement) => {
+                Some((signed, count(signed, judgement, &asked, situation, in_scope)))
+            }
+            Body::Withdrawal(_)
+            | Body::Rejection(_)
+            | Body::Run(_)
+            | Body::Waiver(_)
+            | Body::Preview(_)
+            | Body::Attribution(_)
+            | Body::Verdict(_) => None,
+        })
+        .collect()
+}
+
+fn entry(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    rule: &ApprovalRule,
+    ledger: &LedgerView,
+    situation: &Situation<'_>,
+) -> Outcome {
+    let records = counted(obligation, rule, ledger, situation);
+    let counting: Vec<&Counted> =
+        records.iter().filter_map(|(_, result)| result.as_ref().ok()).collect();
+    let people_for = |path: &RepoPath| -> BTreeSet<&str> {
+        counting.iter().filter(|it| it.files.contains(path)).map(|it| it.person.as_str()).collect()
+    };
+    let uncovered: Vec<&FileChange> = obligation
+        .files
+        .iter()
+        .copied()
+        .filter(|file| people_for(&file.path).len() < rule.count)
+        .collect();
+    let people: BTreeSet<&str> = counting.iter().map(|it| it.person.as_str()).collect();
+    if uncovered.is_empty() {
+        return satisfied(&counting, &people);
+    }
+    let able = able(case, rule, situation);
+    let possible: BTreeSet<&str> = able.union(&people).copied().collect();
+    if possible.len() < rule.count {
+        return unsatisfiable(case, rule, &possible);
+    }
+    missing(case, obligation, rule, &uncovered, &people, &able, &records)
+}
+
+/// Humans whose approval could count: those asked, without those who had a part.
+pub fn able<'a>(
+    case: &Case<'a>,
+    rule: &ApprovalRule,
+    situation: &Situation<'_>,
+) -> BTreeSet<&'a str> {
+    let had_a_part = situation.involved.names();
+    case.policy
+        .humans(&rule.from)
+        .into_iter()
+        .filter(|name| !had_a_part.contains(name) || is_solo(case.policy, name))
+        .filter(|name| case.policy.people.get(*name).is_some_and(|person| !person.keys.is_empty()))
+        .collect()
+}
+
+fn satisfied(counting: &[&Counted], people: &BTreeSet<&str>) -> Outcome {
+    let own = counting.iter().any(|it| it.self_attested);
+    let word = if own { "self-attested" } else { "approved" };
+    Outcome::satisfied(format!("{word} by {}", join(people)))
+}
+
+fn unsatisfiable(case: &Case<'_>, rule: &ApprovalRule, possible: &BTreeSet<&str>) -> Outcome {
+    let who =
+        if possible.is_empty() { "nobody".to_owned() } else { format!("only {}", join(possible)) };
+    Outcome {
+        state: State::Unsatisfiable,
+        code: Code::ApprovalUnsatisfiable,
+        detail: format!(
+            "needs {} from {}, and {who} could give one: authors of the change and people without a key do not count",
+            approvals(rule.count),
+            asked(rule)
+        ),
+        next: Some(format!("countersign who-can {}", case.range)),
+        people: Vec::new(),
+    }
+}
+
+fn missing(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    rule: &ApprovalRule,
+    uncovered: &[&FileChange],
+    people: &BTreeSet<&str>,
+    able: &BTreeSet<&str>,
+    records: &[(&SignedRecord, Result<Counted, Reason>)],
+) -> Outcome {
+    let has =
+        if people.is_empty() { "has none".to_owned() } else { format!("has {}", join(people)) };
+    let mut detail = format!("needs {} from {}, {has}", approvals(rule.count), asked(rule));
+    if uncovered.len() < obligation.files.len() {
+        detail.push_str(&format!(" for {} of {} files", uncovered.len(), obligation.files.len()));
+    }
+    if let Some((record, reason)) = telling(records, uncovered) {
+        let id = &record.record.id;
+        detail.push_str(&format!(
+            "; the approval {} does not count: {reason}",
+            &id[..12.min(id.len())]
+        ));
+    }
+    Outcome {
+        state: State::Missing,
+        code: Code::ApprovalMissing,
+        detail,
+        next: Some(format!("countersign approve {}", case.range)),
+        people: able.difference(people).map(|name| (*name).to_owned()).collect(),
+    }
+}
+
+/// The newest record about a missing file that does not count: what people ask
+/// about first.
+fn telling<'a>(
+    records: &'a [(&SignedRecord, Result<Counted, Reason>)],
+    uncovered: &[&FileChange],
+) -> Option<(&'a SignedRecord, &'a Reason)> {
+    records
+        .iter()
+        .filter_map(|(signed, result)| Some((*signed, result.as_ref().err()?)))
+        .filter(|(signed, _)| {
+            content_judgement(signed).is_some_and(|judgement| {
+                judgement
+                    .content
+                    .files
+                    .iter()
+                    .any(|file| uncovered.iter().any(|it| it.path == file.path))
+            })
+        })
+        .max_by_key(|(signed, _)| content_judgement(signed).map(|judgement| judgement.by.at))
+}
+
+fn approvals(count: usize) -> String {
+    if count == 1 { "1 approval".to_owned() } else { format!("{count} approvals") }
+}
+
+fn asked(rule: &ApprovalRule) -> String {
+    if rule.from.is_empty() {
+        "any person of the policy".to_owned()
+    } else {
+        rule.from.join(" or ")
+    }
+}
+
+fn join(people: &BTreeSet<&str>) -> String {
+    people.iter().copied().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,111 @@
+//! What a rule can ask for. One file per requirement; this file is the list.
+
+pub mod approvals;
+pub mod disclosure;
+pub mod tests;
+pub mod waiver;
+
+use super::evidence::Evidence;
+use super::obligation::{Case, Obligation};
+use super::policy::{ApprovalRule, Stage};
+use super::verdict::{Code, State};
+
+/// Where a requirement stands, and what a person can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub state: State,
+    /// What to report unless it is satisfied.
+    pub code: Code,
+    /// What is there and what is not, in one line.
+    pub detail: String,
+    /// The command that helps, if one does.
+    pub next: Option<String>,
+    /// People who could still satisfy it.
+    pub people: Vec<String>,
+}
+
+impl Outcome {
+    /// All that was asked is there.
+    pub fn satisfied(detail: String) -> Outcome {
+        Outcome {
+            state: State::Satisfied,
+            code: Code::NotEvaluable,
+            detail,
+            next: None,
+            people: Vec::new(),
+        }
+    }
+
+    /// It could not be decided, for this reason.
+    pub fn undecided(code: Code, reason: &str) -> Outcome {
+        let detail = format!("could not be decided: {reason}");
+        Outcome { state: State::Error, code, detail, next: None, people: Vec::new() }
+    }
+}
+
+/// The list of requirements. The variant's name, in kebab case, is the word in the policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// Each entry must be met.
+    Approvals(Vec<ApprovalRule>),
+    /// Names of `[test.…]` tables.
+    Tests(Vec<String>),
+    /// The least covered part of the assisted added lines, in thousandths.
+    Coverage(u64),
+    /// Names of `[preview.…]` tables.
+    Preview(Vec<String>),
+    Disclosure,
+}
+
+impl Requirement {
+    /// The word in policies and reports.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Requirement::Approvals(_) => "approvals",
+            Requirement::Tests(_) => "tests",
+            Requirement::Coverage(_) => "coverage",
+            Requirement::Preview(_) => "preview",
+            Requirement::Disclosure => "disclosure",
+        }
+    }
+
+    /// Judges the obligation's files by the evidence.
+    pub fn judge(
+        &self,
+        case: &Case<'_>,
+        obligation: &Obligation<'_>,
+        evidence: &Evidence,
+        prepared: &approvals::Prepared,
+    ) -> Outcome {
+        match self {
+            Requirement::Approvals(rules) => {
+                approvals::judge(case, obligation, rules, evidence, prepared)
+            }
+            Requirement::Tests(names) => tests::judge(case, names, evidence),
+            Requirement::Coverage(_) => not_evaluable("coverage of the assisted lines"),
+            Requirement::Preview(_) => not_evaluable("previews"),
+            Requirement::Disclosure => disclosure::judge(case, obligation),
+        }
+    }
+
+    /// The stage at which it is enforced unless the policy names another.
+    pub fn default_stage(&self) -> Stage {
+        match self {
+            Requirement::Disclosure => Stage::Commit,
+            Requirement::Tests(_) | Requirement::Coverage(_) => Stage::Push,
+            Requirement::Approvals(_) | Requirement::Preview(_) => Stage::Merge,
+        }
+    }
+}
+
+/// What this version parses and cannot evaluate blocks wherever its rule applies.
+fn not_evaluable(what: &str) -> Outcome {
+    let detail = format!("this version of countersign cannot evaluate {what}");
+    Outcome {
+        state: State::Error,
+        code: Code::NotEvaluable,
+        detail,
+        next: None,
+        people: Vec::new(),
+    }
+}

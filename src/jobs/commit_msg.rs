@@ -1,0 +1,187 @@
+//! Judges the commit being made once it has a message, and writes the
+//! disclosure that the policy asks for.
+
+use std::path::Path;
+
+use crate::adapters::env::Env;
+use crate::adapters::git::Glance;
+use crate::adapters::marks::{Marks, Messages};
+use crate::adapters::{ancestors, fs};
+use crate::gate::attribution::{CommitAttribution, attribute_staged};
+use crate::gate::change::{Commit, Identity, Oid};
+use crate::gate::disclosure;
+use crate::gate::policy::{DisclosureTrailer, Policy, Stage};
+use crate::gate::signal::catalogue::Catalogue;
+use crate::gate::signal::{Signal, detect};
+
+use super::Error;
+use super::ambient::Surroundings;
+use super::judgement::{Judgement, Question, catalogue};
+use super::pre_commit::{asks_at_commit, staged};
+use super::trusted::{Trusted, Vantage};
+use super::world::World;
+
+/// The longest message that is read, in bytes.
+const MESSAGE_LIMIT: u64 = 32 << 20;
+
+/// A message, judged together with the index.
+#[derive(Clone, Debug)]
+pub struct JudgedMessage {
+    pub judgement: Judgement,
+    /// Only the message says that the commit is assisted: before it was
+    /// written, less was known of what will be asked.
+    pub newly_assisted: bool,
+}
+
+/// Whether pre-commit, in the same run of git and of the same index, told
+/// already that this message passes. git is not asked for it. Whatever is
+/// missing or odd is a "no", which means: judge.
+pub fn is_foreseen(env: &Env, file: &Path, surroundings: &Surroundings) -> bool {
+    foreseen(env, file, surroundings).unwrap_or(false)
+}
+
+fn foreseen(env: &Env, file: &Path, surroundings: &Surroundings) -> Option<bool> {
+    let glance = Glance::new(env)?;
+    let pending = Marks::open(&glance.common_dir, &glance.git_dir).pending().ok()??;
+    let foreseen = pending.foreseen?;
+    let same_run = pending.process? == ancestors::parent_process()?;
+    if !same_run || foreseen.index != fs::stamp(&glance.index)? {
+        return Some(false);
+    }
+    let (author, committer) = match foreseen.messages {
+        Messages::All => return Some(true),
+        Messages::Unmarked { author, committer } => (author, committer),
+    };
+    let bytes = fs::read(file, MESSAGE_LIMIT).ok()??;
+    let zero = Oid::parse(&"0".repeat(pending.tree.as_str().len()))?;
+    let commit = Commit {
+        tree: zero.clone(),
+        id: zero,
+        parents: Vec::new(),
+        author,
+        committer,
+        committed: env.now.0,
+        message: String::from_utf8_lossy(&bytes).into_owned(),
+    };
+    let catalogue = Catalogue::built_in();
+    Some(surroundings.marks(catalogue).is_empty() && detect(catalogue, &commit).is_empty())
+}
+
+/// Judges message and index together. `None`: the policy asks for nothing
+/// before the push.
+pub fn commit_msg(
+    world: &World,
+    file: &Path,
+    surroundings: &Surroundings,
+) -> Result<Option<JudgedMessage>, Error> {
+    let trusted = Trusted::read(world, None, Vantage::Commit)?;
+    let policy = &trusted.policy;
+    if !asks_at_commit(policy) {
+        return Ok(None);
+    }
+    let Some(bytes) = fs::read(file, MESSAGE_LIMIT)? else {
+        return Err(Error::usage(format!("there is no message file `{}`", file.display())));
+    };
+    let marks = match world.marks.pending()? {
+        Some(pending) => pending.signals,
+        None => surroundings.marks(&catalogue(policy)),
+    };
+    let mut message = String::from_utf8_lossy(&bytes).into_owned();
+    // Only a message that can be written back byte for byte is added to.
+    if policy.disclosure.write && std::str::from_utf8(&bytes).is_ok() {
+        let seen = signals(world, policy, &message, &marks)?;
+        if let Some(disclosed) = disclosure::add(&policy.disclosure, &message, &seen) {
+            fs::write(file, disclosed.as_bytes())?;
+            message = disclosed;
+        }
+    }
+    if !judges_messages(policy) {
+        return Ok(None);
+    }
+    let seen = signals(world, policy, &message, &marks)?;
+    let newly_assisted = marks.is_empty() && seen.iter().any(Signal::assists);
+    let judgement = judge(world, &trusted, message, seen)?;
+    Ok(Some(JudgedMessage { judgement, newly_assisted }))
+}
+
+fn judges_messages(policy: &Policy) -> bool {
+    let silent = crate::gate::policy::Disclosure {
+        write: false,
+        trailer: policy.disclosure.trailer,
+        key: policy.disclosure.key.clone(),
+        strict: policy.disclosure.strict,
+    };
+    silent.trailer != DisclosureTrailer::Allow
+        || asks_at_commit(&Policy { disclosure: silent, ..policy.clone() })
+}
+
+fn judge(
+    world: &World,
+    trusted: &Trusted,
+    message: String,
+    seen: Vec<Signal>,
+) -> Result<Judgement, Error> {
+    let question = Question {
+        trusted,
+        stage: Stage::Commit,
+        target: trusted.policy.trust.target.clone(),
+        range: "--staged".to_owned(),
+        server: false,
+        lines: false,
+        pusher: None,
+        vantage: Vantage::Commit,
+    };
+    let mut change = staged(world, question.detail())?;
+    let commit = being_made(world, message)?;
+    let mut attribution = attribute_staged(&change, seen.clone());
+    attribution.commits = vec![CommitAttribution {
+        commit: commit.id.clone(),
+        assisted: attribution.assisted(),
+        signals: seen,
+    }];
+    change.commits = vec![commit];
+    question.judge_attributed(
+        world,
+        change,
+        attribution,
+        vec!["commits".to_owned(), "environment".to_owned()],
+    )
+}
+
+fn signals(
+    world: &World,
+    policy: &Policy,
+    message: &str,
+    marks: &[Signal],
+) -> Result<Vec<Signal>, Error> {
+    let mut signals = detect(&catalogue(policy), &being_made(world, message.to_owned())?);
+    signals.extend(marks.iter().cloned());
+    Ok(signals)
+}
+
+/// The commit being made, as far as it is known: git gives hooks the author in
+/// the environment, and the committer where it is not configured.
+pub fn being_made(world: &World, message: String) -> Result<Commit, Error> {
+    let zero = Oid::parse(&world.git.zero()).expect("git's null id is as long as any other id");
+    let config = world.git.config()?;
+    let identity = |role: &str| {
+        let part = |key: &str| {
+            let variable =
+                world.env.get(&format!("GIT_{}_{}", role.to_uppercase(), key.to_uppercase()));
+            let configured = || {
+                config.get(&format!("{role}.{key}")).or_else(|| config.get(&format!("user.{key}")))
+            };
+            variable.or_else(configured).unwrap_or_default().to_owned()
+        };
+        Identity { name: part("name"), email: part("email") }
+    };
+    Ok(Commit {
+        tree: zero.clone(),
+        id: zero,
+        parents: Vec::new(),
+        author: identity("author"),
+        committer: identity("committer"),
+        committed: world.env.now.0,
+        message,
+    })
+}

@@ -1,0 +1,195 @@
+//! The gate's questions put to the adapters. An answer that could not be had
+//! is kept with its reason; the gate decides what it means.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::adapters::ledger::{Wanted, Words};
+use crate::adapters::signature;
+use crate::gate::change::{Oid, RepoPath};
+use crate::gate::evidence::{Answer, Evidence, LedgerView, Need};
+use crate::gate::obligation::Case;
+use crate::gate::record::SignatureState;
+use crate::gate::requirement::approvals::further_needs;
+use crate::gate::run::{inputs_digest, key, tree_digest};
+
+use super::trusted::{Trusted, Vantage};
+use super::world::World;
+use super::{Error, publish};
+
+/// Answers every need, and those that follow from the records.
+pub fn gather(
+    world: &World,
+    trusted: &Trusted,
+    case: &Case<'_>,
+    vantage: Vantage<'_>,
+    needs: &BTreeSet<Need>,
+) -> Result<Evidence, Error> {
+    let mut evidence = Evidence::default();
+    // Which runs are looked for follows from the tests' inputs, so these come first.
+    let (inputs, others): (Vec<_>, Vec<_>) =
+        needs.iter().partition(|need| matches!(need, Need::Inputs(_)));
+    for need in inputs.into_iter().chain(others) {
+        answer(world, trusted, case, vantage, need, &mut evidence)?;
+    }
+    let further = match &evidence.ledger {
+        Ok(ledger) => further_needs(case, ledger),
+        Err(_) => BTreeSet::new(),
+    };
+    for need in &further {
+        answer(world, trusted, case, vantage, need, &mut evidence)?;
+    }
+    Ok(evidence)
+}
+
+fn answer(
+    world: &World,
+    trusted: &Trusted,
+    case: &Case<'_>,
+    vantage: Vantage<'_>,
+    need: &Need,
+    evidence: &mut Evidence,
+) -> Result<(), Error> {
+    match need {
+        Need::Records => {
+            evidence.ledger = Ok(records(world, trusted, case, vantage, &evidence.inputs)?)
+        }
+        Need::Inputs(test) => {
+            evidence.inputs.insert(test.clone(), inputs(world, case, test));
+        }
+        Need::CommitSigners => evidence.commit_signers = signers(world, case),
+        Need::LedgerCut(commit) => {
+            let ids = publish::ledger(world, trusted)
+                .at(commit)
+                .map_err(|error| Error::from(error).chain());
+            evidence.ledger_cuts.insert(commit.clone(), ids);
+        }
+        Need::Target(paths) => target(world, trusted, case, vantage, paths, evidence),
+        Need::Digests(blobs) => digests(world, blobs, evidence),
+        Need::CleanMerges => {
+            evidence.clean_merges = world
+                .git
+                .clean_merges(&case.change.commits)
+                .map_err(|error| Error::from(error).chain());
+        }
+    }
+    Ok(())
+}
+
+/// The records that bear on this change. A ledger that shrank is an error, not
+/// an answer: then nothing can be decided.
+fn records(
+    world: &World,
+    trusted: &Trusted,
+    case: &Case<'_>,
+    vantage: Vantage<'_>,
+    inputs: &BTreeMap<String, Answer<String>>,
+) -> Result<LedgerView, Error> {
+    let ledger = publish::ledger(world, trusted);
+    let wanted = wanted(case, inputs);
+    let pushed = match vantage {
+        Vantage::Server { updates } => {
+            updates.iter().find(|it| it.name == case.policy.trust.ledger)
+        }
+        Vantage::Clone | Vantage::Commit | Vantage::Push { .. } => None,
+    };
+    let mut view = match (vantage, pushed) {
+        // A server sees the ledger as this push leaves it, and nothing beside it.
+        (Vantage::Server { .. }, Some(update)) => ledger.read_at(update.new.as_ref(), &wanted)?,
+        (Vantage::Server { .. }, None) => {
+            let tip = world.git.reference(&case.policy.trust.ledger)?;
+            ledger.read_at(tip.as_ref(), &wanted)?
+        }
+        (Vantage::Clone | Vantage::Commit | Vantage::Push { .. }, _) => ledger.read(&wanted)?,
+    };
+    if case.server {
+        view.records.iter_mut().for_each(|signed| signed.own = false);
+    }
+    Ok(view)
+}
+
+/// Records about the change's paths, its head and tree, and the keys of the
+/// tests that could be asked for.
+fn wanted(case: &Case<'_>, inputs: &BTreeMap<String, Answer<String>>) -> Wanted {
+    let mut words =
+        Words::default().id(case.change.head.as_str()).id(case.change.head_tree.as_str());
+    for file in &case.change.files {
+        words = words.path(&file.path);
+    }
+    for (name, digest) in inputs {
+        if let (Some(test), Ok(digest)) = (case.policy.tests.get(name), digest) {
+            words = words.id(&key(test, digest));
+        }
+    }
+    Wanted::About(words)
+}
+
+/// What a test depends on, at the head: the whole tree, or the files it names.
+fn inputs(world: &World, case: &Case<'_>, test: &str) -> Answer<String> {
+    let Some(test) = case.policy.tests.get(test) else {
+        return Err(format!("the policy has no test `{test}`"));
+    };
+    let Some(globs) = &test.inputs else { return Ok(tree_digest(&case.change.head_tree)) };
+    let files = world
+        .git
+        .list(&case.change.head_tree, &RepoPath::new(""))
+        .map_err(|error| Error::from(error).chain())?;
+    Ok(inputs_digest(
+        files.iter().filter(|(path, _)| globs.matches(path)).map(|(path, entry)| (path, entry)),
+    ))
+}
+
+/// The keys with a good signature over the commits of the range.
+fn signers(world: &World, case: &Case<'_>) -> Answer<BTreeMap<Oid, Option<String>>> {
+    let commits: Vec<Oid> = case.change.commits.iter().map(|commit| commit.id.clone()).collect();
+    let signatures =
+        world.git.commit_signatures(&commits).map_err(|error| Error::from(error).chain())?;
+    let signer = |commit: Oid| {
+        let state = signatures
+            .get(&commit)
+            .and_then(Option::as_ref)
+            .map(|signed| signature::verify_commit(&signed.payload, &signed.signature));
+        let fingerprint = match state {
+            Some(SignatureState::Good(signature)) => Some(signature.fingerprint),
+            Some(SignatureState::Unsigned | SignatureState::Bad(_)) | None => None,
+        };
+        (commit, fingerprint)
+    };
+    Ok(commits.into_iter().map(signer).collect())
+}
+
+fn target(
+    world: &World,
+    trusted: &Trusted,
+    case: &Case<'_>,
+    vantage: Vantage<'_>,
+    paths: &BTreeSet<RepoPath>,
+    evidence: &mut Evidence,
+) {
+    let paths: Vec<RepoPath> = paths.iter().cloned().collect();
+    let answer = trusted.tip(world, case.target, vantage).and_then(|tip| match tip {
+        Some(tip) => Ok(world.git.entries(&tip, &paths)?),
+        None => Ok(paths.iter().map(|path| (path.clone(), None)).collect()),
+    });
+    match answer {
+        Ok(entries) => {
+            evidence.target.extend(entries.into_iter().map(|(path, entry)| (path, Ok(entry))))
+        }
+        Err(error) => {
+            let reason = error.chain();
+            evidence.target.extend(paths.into_iter().map(|path| (path, Err(reason.clone()))));
+        }
+    }
+}
+
+fn digests(world: &World, blobs: &BTreeSet<Oid>, evidence: &mut Evidence) {
+    let blobs: Vec<Oid> = blobs.iter().cloned().collect();
+    match world.git.sha256_of(&blobs) {
+        Ok(digests) => {
+            evidence.sha256.extend(digests.into_iter().map(|(blob, digest)| (blob, Ok(digest))))
+        }
+        Err(error) => {
+            let reason = Error::from(error).chain();
+            evidence.sha256.extend(blobs.into_iter().map(|blob| (blob, Err(reason.clone()))));
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Binds what was seen when a commit was made to the commit, now that it has an id.
+
+use super::Error;
+use super::ambient::Surroundings;
+use super::judgement::catalogue;
+use super::world::World;
+use crate::adapters::ancestors;
+use crate::adapters::env::Env;
+use crate::adapters::git::Glance;
+use crate::adapters::marks::Marks;
+use crate::gate::policy::Policy;
+use crate::gate::signal::Signal;
+
+/// Does the same without asking git, where pre-commit of this very run of git
+/// saw the surroundings, and the new commit is easily seen and has the tree
+/// that pre-commit judged. `false`: nothing was done.
+pub fn is_settled(env: &Env, surroundings: &Surroundings) -> bool {
+    settle(env, surroundings).is_some()
+}
+
+fn settle(env: &Env, surroundings: &Surroundings) -> Option<()> {
+    let glance = Glance::new(env)?;
+    let marks = Marks::open(&glance.common_dir, &glance.git_dir);
+    let pending = marks.pending().ok()??;
+    let head = glance.head()?;
+    let same_run = pending.process? == ancestors::parent_process()?;
+    if !same_run || glance.tree_of(&head)? != pending.tree {
+        return None;
+    }
+    marks.bind(&head, &with_surroundings(pending.signals, surroundings), true).ok()?;
+    marks.forget_pending().ok()
+}
+
+/// Keeps the marks on the new commit. A tree that pre-commit did not see is
+/// kept as unchecked, silently: cherry-pick and revert do this innocently, and
+/// pre-push judges every commit anyway.
+pub fn post_commit(world: &World, surroundings: &Surroundings) -> Result<(), Error> {
+    let Some(head) = world.git.layout().head.clone() else { return Ok(()) };
+    let tree = world.git.tree_of(&head)?;
+    let pending = world.marks.pending()?;
+    let checked = pending.as_ref().is_some_and(|pending| pending.tree == tree);
+    let marks = match pending {
+        Some(pending) if checked => pending.signals,
+        Some(_) | None => Vec::new(),
+    };
+    world.marks.bind(&head, &with_surroundings(marks, surroundings), checked)?;
+    world.marks.forget_pending()?;
+    Ok(())
+}
+
+/// Adds what is seen now: what pre-commit saw may be of an earlier attempt, by
+/// somebody else, on the same index.
+fn with_surroundings(mut marks: Vec<Signal>, surroundings: &Surroundings) -> Vec<Signal> {
+    for mark in surroundings.marks(&catalogue(&Policy::built_in())) {
+        if !marks.contains(&mark) {
+            marks.push(mark);
+        }
+    }
+    marks
+}

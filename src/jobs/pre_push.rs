@@ -1,0 +1,166 @@
+//! Judges a push before it leaves: every ref that git names, from objects only.
+
+use std::ffi::OsString;
+
+use crate::adapters::env::Env;
+use crate::adapters::git::parse_pre_push;
+use crate::gate::change::{Oid, printable};
+use crate::gate::policy::Mode;
+
+use super::Error;
+use super::judgement::Judgement;
+use super::ref_update::{JudgedRef, Receiver, RefUpdate};
+use super::trusted::{Trusted, Vantage, full_name, trusted_remote};
+use super::world::World;
+
+/// What git tells a pre-push hook.
+#[derive(Clone, Debug, Default)]
+pub struct Push {
+    /// The remote's name, or its URL where it has none.
+    pub remote: String,
+    pub url: String,
+    pub updates: Vec<RefUpdate>,
+    /// The hook manager that calls us shows only the first ref of a push.
+    pub first_only: bool,
+}
+
+/// A push, judged.
+#[derive(Clone, Debug)]
+pub struct JudgedPush {
+    pub mode: Mode,
+    pub refs: Vec<JudgedRef>,
+    /// The push goes to the remote whose policy is believed.
+    pub is_trusted: bool,
+    pub trusted: Trusted,
+}
+
+impl JudgedPush {
+    /// Whether nothing blocks.
+    pub fn passes(&self) -> bool {
+        self.refs.iter().all(JudgedRef::passes)
+    }
+}
+
+impl Push {
+    /// Reads what git (or a hook manager in its place) gives a pre-push hook:
+    /// the remote's name and URL as arguments, the refs on standard input.
+    pub fn read(env: &Env, arguments: &[OsString], input: &[u8]) -> Result<Push, Error> {
+        let word = |at: usize| arguments.get(at).map(|it| it.to_string_lossy().into_owned());
+        let updates: Vec<RefUpdate> = parse_pre_push(input)?
+            .into_iter()
+            .map(|line| RefUpdate { name: line.remote_ref, old: line.remote, new: line.local })
+            .collect();
+        if updates.is_empty() && arguments.is_empty() {
+            return Ok(Push::from_manager(env)?.unwrap_or_default());
+        }
+        let remote = word(0).unwrap_or_default();
+        Ok(Push {
+            url: word(1).unwrap_or_else(|| remote.clone()),
+            remote,
+            updates,
+            first_only: false,
+        })
+    }
+
+    /// pre-commit and prek give no arguments and no input, but variables, and
+    /// those only for the first ref.
+    fn from_manager(env: &Env) -> Result<Option<Push>, Error> {
+        let (Some(new), Some(name)) =
+            (env.get("PRE_COMMIT_TO_REF"), env.get("PRE_COMMIT_REMOTE_BRANCH"))
+        else {
+            return Ok(None);
+        };
+        let Some(new) = Oid::parse(new) else {
+            return Err(Error::usage("the hook manager names no commit that is pushed"));
+        };
+        let remote = env.get("PRE_COMMIT_REMOTE_NAME").unwrap_or_default().to_owned();
+        let url = env.get("PRE_COMMIT_REMOTE_URL").unwrap_or(&remote).to_owned();
+        let name = full_name(name);
+        Ok(Some(Push {
+            remote,
+            url,
+            updates: vec![RefUpdate { name, old: None, new: Some(new) }],
+            first_only: true,
+        }))
+    }
+}
+
+/// Judges every ref of the push. `run_tests` runs what is missing where a hook
+/// may, and says whether anything was recorded.
+pub fn pre_push(
+    world: &World,
+    push: &mut Push,
+    run_tests: &mut dyn FnMut(&Trusted, &Judgement) -> Result<bool, Error>,
+) -> Result<JudgedPush, Error> {
+    let is_trusted = is_trusted(world, push)?;
+    if push.first_only {
+        believe_tracking_refs(world, push)?;
+    }
+    let vantage = Vantage::Push { updates: &push.updates, is_trusted };
+    let trusted = match Trusted::read(world, None, vantage) {
+        Ok(trusted) => trusted,
+        Err(error) => return Err(moved(world, push)?.unwrap_or(error)),
+    };
+    let receiver = Receiver {
+        world,
+        trusted: &trusted,
+        vantage,
+        is_trusted,
+        remote: &push.remote,
+        server: false,
+        pusher: None,
+    };
+    let mut refs = Vec::new();
+    for update in &push.updates {
+        let mut judged = receiver.judge(update)?;
+        if let Some(judgement) = &judged.judgement
+            && trusted.policy.mode == Mode::Enforce
+            && run_tests(&trusted, judgement)?
+        {
+            judged = receiver.judge(update)?;
+        }
+        refs.push(judged);
+    }
+    Ok(JudgedPush { mode: trusted.policy.mode, refs, is_trusted, trusted })
+}
+
+/// Whether a push goes to the trusted remote, by its name or by its URL. In a
+/// repository without remotes the only place that could be trusted is where it goes.
+fn is_trusted(world: &World, push: &Push) -> Result<bool, Error> {
+    let Some(remote) = trusted_remote(&world.git)? else { return Ok(false) };
+    let config = world.git.config()?;
+    let urls = ["url", "pushurl"].map(|key| format!("remote.{remote}.{key}"));
+    Ok(push.remote == remote
+        || urls.iter().any(|key| config.get_all(key).any(|url| url == push.url)))
+}
+
+/// Why the policy could not be read, if that is because the remote's refs moved
+/// on to commits that were never fetched.
+fn moved(world: &World, push: &Push) -> Result<Option<Error>, Error> {
+    for update in &push.updates {
+        if let Some(old) = &update.old
+            && world.git.resolve(&format!("{old}^{{object}}"))?.is_none()
+        {
+            let message = format!(
+                "{} on the remote is at {}, which this clone does not have, so the policy there cannot be read",
+                printable(&update.name),
+                old.short()
+            );
+            let remote = printable(&push.remote);
+            return Ok(Some(Error::repository(message).hint(format!("`git fetch {remote}`"))));
+        }
+    }
+    Ok(None)
+}
+
+/// A manager does not say where the ref stands on the remote; what was fetched last does.
+fn believe_tracking_refs(world: &World, push: &mut Push) -> Result<(), Error> {
+    for update in &mut push.updates {
+        if let Some(tracking) =
+            super::trusted::tracking_ref(&world.git, &push.remote, &update.name)?
+        {
+            update.old = world.git.reference(&tracking)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! Judges one move of one ref, as a push asks for it: for the clone that
+//! pushes and for the server that receives, by the same lines.
+
+use crate::adapters::git::Revisions;
+use crate::adapters::ledger::Ledger;
+use crate::gate::change::{Oid, printable};
+use crate::gate::policy::Stage;
+use crate::gate::verdict::{Code, Finding, Level};
+
+use super::judgement::{Judgement, Question};
+use super::range::merge_base;
+use super::trusted::{Trusted, Vantage};
+use super::world::World;
+use super::{Error, rewrite};
+
+/// A ref that is to move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefUpdate {
+    /// The full name where it is pushed to.
+    pub name: String,
+    /// What stands there; `None` for a new ref.
+    pub old: Option<Oid>,
+    /// What is to stand there, not peeled; `None` for a deletion.
+    pub new: Option<Oid>,
+}
+
+/// A ref of a push, judged.
+#[derive(Clone, Debug)]
+pub struct JudgedRef {
+    /// The full ref name on the remote.
+    pub name: String,
+    /// `None`: there was no content to judge (a deletion, the ledger, nothing new).
+    pub judgement: Option<Judgement>,
+    /// What was found beside the rules.
+    pub findings: Vec<Finding>,
+}
+
+impl JudgedRef {
+    fn bare(name: &str, findings: Vec<Finding>) -> JudgedRef {
+        JudgedRef { name: name.to_owned(), judgement: None, findings }
+    }
+
+    /// Whether nothing blocks.
+    pub fn passes(&self) -> bool {
+        self.judgement.as_ref().is_none_or(|judgement| judgement.verdict.passes())
+            && self.findings.iter().all(|finding| finding.level < Level::Block)
+    }
+}
+
+/// What all refs of one push share.
+#[derive(Clone, Copy)]
+pub struct Receiver<'a> {
+    pub world: &'a World,
+    pub trusted: &'a Trusted,
+    pub vantage: Vantage<'a>,
+    /// The push goes to the repository whose refs are protected.
+    pub is_trusted: bool,
+    /// Of the remote, for the commands that findings name.
+    pub remote: &'a str,
+    pub server: bool,
+    pub pusher: Option<&'a str>,
+}
+
+impl Receiver<'_> {
+    /// Judges one ref of the push.
+    pub fn judge(&self, update: &RefUpdate) -> Result<JudgedRef, Error> {
+        let name = &update.name;
+        let trust = &self.trusted.policy.trust;
+        if self.is_trusted && *name == trust.ledger {
+            return Ok(JudgedRef::bare(name, self.ledger(update)?));
+        }
+        let protected = self.is_trusted && trust.protect.matches(name);
+        let Some(new) = &update.new else {
+            return Ok(JudgedRef::bare(
+                name,
+                if protected { vec![deletion(name)] } else { Vec::new() },
+            ));
+        };
+        // A server judges what lands; other branches have to be pushable before review.
+        if !protected && (self.server || holds_no_work(name)) {
+            return Ok(JudgedRef::bare(name, Vec::new()));
+        }
+        let Some(head) = self.world.git.resolve_commit(new.as_str())? else {
+            return Ok(JudgedRef::bare(name, vec![no_commit(name, protected)]));
+        };
+        if protected { self.protected(update, &head) } else { self.feature(name, &head) }
+    }
+
+    /// A push of the ledger may only add well-formed records.
+    fn ledger(&self, update: &RefUpdate) -> Result<Vec<Finding>, Error> {
+        let Some(new) = &update.new else { return Ok(vec![deletion(&update.name)]) };
+        if let Some(old) = &update.old
+            && self.world.git.resolve_commit(old.as_str())?.is_none()
+        {
+            return Ok(vec![remote_moved(&update.name, old, self.remote)]);
+        }
+        let ledger = Ledger::new(&self.world.git, &self.world.store, &update.name, None);
+        let rewinds = match &update.old {
+            Some(old) => !self.world.git.is_ancestor(old, new)?,
+            None => false,
+        };
+        let code = if rewinds { Code::RefRewrite } else { Code::LedgerMalformed };
+        let problems = ledger.check_push(update.old.as_ref(), new)?;
+        Ok(problems.into_iter().map(|problem| Finding::block(code, problem)).collect())
+    }
+
+    /// An update of a protected ref is judged from its old tip, tree to tree.
+    fn protected(&self, update: &RefUpdate, head: &Oid) -> Result<JudgedRef, Error> {
+        let name = &update.name;
+        let base = match &update.old {
+            Some(old) => match self.world.git.resolve_commit(old.as_str())? {
+                Some(commit) => commit,
+                None => {
+                    return Ok(JudgedRef::bare(name, vec![remote_moved(name, old, self.remote)]));
+                }
+            },
+            None => self.base_of_new(name, head)?,
+        };
+        let judgement =
+            self.question(Stage::Merge, name, &base, head).judge_range(self.world, &base, head)?;
+        let rewinds = update.old.is_some() && !self.world.git.is_ancestor(&base, head)?;
+        let findings = if rewinds {
+            rewrite::findings(self.world, self.trusted, self.vantage, &judgement)?
+        } else {
+            Vec::new()
+        };
+        Ok(JudgedRef { name: name.clone(), judgement: Some(judgement), findings })
+    }
+
+    /// A new protected ref is judged from its merge base with the target, or whole.
+    fn base_of_new(&self, name: &str, head: &Oid) -> Result<Oid, Error> {
+        let target = &self.trusted.policy.trust.target;
+        if name == target {
+            return Ok(self.world.git.empty_tree());
+        }
+        match self.trusted.tip(self.world, target, self.vantage)? {
+            Some(tip) => merge_base(&self.world.git, &tip, head),
+            None => Ok(self.world.git.empty_tree()),
+        }
+    }
+
+    /// Any other ref is judged as what it would bring to the target. What the
+    /// trusted remote has already is not judged again: not at all if that is
+    /// everything, and from there on where there is one such place.
+    fn feature(&self, name: &str, head: &Oid) -> Result<JudgedRef, Error> {
+        let known = match &self.trusted.remote {
+            Some(remote) => {
+                let new = Revisions {
+                    from: vec![head.clone()],
+                    not_on_remote: Some(remote.clone()),
+                    ..Revisions::default()
+                };
+                match self.world.git.boundary(&new)? {
+                    Some(boundary) => boundary,
+                    None => return Ok(JudgedRef::bare(name, Vec::new())),
+                }
+            }
+            None => Vec::new(),
+        };
+        let target = self.trusted.policy.trust.target.clone();
+        let mut base = match self.trusted.tip(self.world, &target, self.vantage)? {
+            Some(tip) => merge_base(&self.world.git, &tip, head)?,
+            None => self.world.git.empty_tree(),
+        };
+        // Several places (main was merged, say) have no one tree to start from.
+        if let [known] = known.as_slice()
+            && *known != base
+            && (base == self.world.git.empty_tree() || self.world.git.is_ancestor(&base, known)?)
+        {
+            base = known.clone();
+        }
+        let judgement = self
+            .question(Stage::Push, &target, &base, head)
+            .judge_range(self.world, &base, head)?;
+        Ok(JudgedRef { name: name.to_owned(), judgement: Some(judgement), findings: Vec::new() })
+    }
+
+    fn question(&self, stage: Stage, target: &str, base: &Oid, head: &Oid) -> Question<'_> {
+        Question {
+            trusted: self.trusted,
+            stage,
+            target: target.to_owned(),
+            range: range_text(self.world, base, head),
+            server: self.server,
+            lines: false,
+            pusher: self.pusher.map(str::to_owned),
+            vantage: self.vantage,
+        }
+    }
+}
+
+/// Notes and our own bookkeeping hold nothing of the work tree.
+fn holds_no_work(name: &str) -> bool {
+    name.starts_with("refs/notes/") || name.starts_with("refs/countersign/")
+}
+
+/// `<short base>..<short head>`, with `HEAD` where that is what is pushed.
+fn range_text(world: &World, base: &Oid, head: &Oid) -> String {
+    let head_text =
+        if world.git.layout().head.as_ref() == Some(head) { "HEAD" } else { head.short() };
+    let base_text = if *base == world.git.empty_tree() { base.as_str() } else { base.short() };
+    format!("{base_text}..{head_text}")
+}
+
+fn deletion(name: &str) -> Finding {
+    let message = format!("the push deletes {}, which the policy protects", printable(name));
+    Finding::block(Code::RefRewrite, message)
+        .next("take the ref out of [trust] in countersign.toml first, if it is to go")
+}
+
+fn no_commit(name: &str, protected: bool) -> Finding {
+    let message = format!("{} would not point to a commit, so it was not judged", printable(name));
+    let level = if protected { Level::Block } else { Level::Note };
+    Finding::block(Code::NotChecked, message).at(level)
+}
+
+fn remote_moved(name: &str, old: &Oid, remote: &str) -> Finding {
+    let message = format!(
+        "{} on the remote is at {}, which this clone does not have",
+        printable(name),
+        old.short()
+    );
+    Finding::block(Code::RemoteMoved, message).next(format!("git fetch {}", printable(remote)))
+}

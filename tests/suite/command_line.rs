@@ -1,0 +1,72 @@
+//! The command line as scripts see it: exit statuses, streams and error documents.
+
+use super::fixture::TestRepo;
+
+/// Starts the binary in the repository, and returns its assertions.
+#[track_caller]
+fn run(repo: &TestRepo, arguments: &[&str]) -> assert_cmd::assert::Assert {
+    let command = repo.countersign_command(arguments);
+    assert_cmd::Command::from_std(command).assert()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_and_version_are_no_mistakes() {
+    let repo = TestRepo::new();
+    for arguments in [["--help", "-q"], ["--version", "-q"], ["check", "--help"]] {
+        run(&repo, &arguments).code(0).stderr("");
+    }
+    run(&repo, &["--version"]).stdout(format!("countersign {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_mistake_in_the_call_is_two_and_leaves_standard_output_empty() {
+    let repo = TestRepo::new();
+    repo.commit_file("ana", "a.txt", "a\n", "Add a");
+    for arguments in [
+        &["chekc"][..],
+        &["check", "--stage", "later"],
+        &["check", "--staged", "HEAD~1..HEAD"],
+        &["check", "no-such-revision"],
+        &["check", "--policy-from", "--help"],
+        &["scan", "no-such..HEAD"],
+        &["explain", "--rule", "no-such-rule"],
+        &["withdraw", "0000"],
+        &["-C", "no-such-folder", "check"],
+        &["scan", "--format", "sarif"],
+    ] {
+        let run = run(&repo, arguments).code(2);
+        let output = run.get_output();
+        assert!(!output.stderr.is_empty(), "{arguments:?} says nothing");
+        let json = arguments.contains(&"sarif");
+        assert_eq!(output.stdout.is_empty(), !json, "{arguments:?}: {}", text(&output.stdout));
+    }
+}
+
+#[test]
+fn an_error_in_a_data_format_is_a_document() {
+    let repo = TestRepo::new();
+    repo.commit_file("ana", "a.txt", "a\n", "Add a");
+    let run = run(&repo, &["check", "no-such-revision", "--format", "json"]).code(2);
+    let document: serde_json::Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    assert_eq!(document["schema"], "countersign.report/1");
+    assert_eq!(document["verdict"], "error");
+    assert_eq!(document["error"]["kind"], "repository");
+    assert!(document["error"]["message"].as_str().unwrap().contains("no-such-revision"));
+    assert!(document["error"]["hints"].is_array());
+}
+
+#[test]
+fn no_colour_unless_it_is_wanted() {
+    let repo = TestRepo::new();
+    repo.commit_file("ana", "a.txt", "a\n", "Add a");
+    let coloured = |arguments: &[&str]| {
+        text(&run(&repo, arguments).code(0).get_output().stdout).contains('\u{1b}')
+    };
+    assert!(!coloured(&["check", "HEAD..HEAD"]));
+    assert!(coloured(&["check", "HEAD..HEAD", "--color", "always"]));
+    assert!(!coloured(&["check", "HEAD..HEAD", "--color", "never"]));
+}

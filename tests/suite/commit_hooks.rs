@@ -1,0 +1,217 @@
+//! What a commit's hooks leave to one another: commit-msg and post-commit ask
+//! git nothing where pre-commit of the same run of git told the answer, and
+//! judge by themselves wherever that is not certain.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::fixture::{TestRepo, feed, is_below_an_agent};
+
+const FORBID: &str = "schema = 1\n\n[disclosure]\ntrailer = \"forbid\"\n\n[[rule]]\nid = \"no-secrets\"\npaths = [\"secret/**\"]\ndeny = true\n";
+
+/// A repository with this policy on `main` and our hooks, on another branch,
+/// with a change staged.
+fn prepared(policy: &str) -> TestRepo {
+    let repo = TestRepo::new();
+    repo.write("countersign.toml", policy).write("a", "1\n").commit("ana", "begin");
+    repo.git(&["checkout", "-q", "-b", "work"]);
+    assert!(repo.countersign(&["install"]).status.success());
+    repo.write("a", "2\n").git(&["add", "a"]);
+    repo
+}
+
+/// Runs a command and returns its exit status and the subcommands of git that
+/// were started, by the words of git's own trace; what git starts to tidy up aside.
+#[track_caller]
+fn traced(repo: &TestRepo, mut command: Command) -> (i32, Vec<String>) {
+    let trace = repo.home().join("trace");
+    std::fs::write(&trace, "").unwrap();
+    let output = command.env("GIT_TRACE", &trace).output().unwrap();
+    let text = std::fs::read_to_string(&trace).unwrap();
+    let started = text.lines().filter_map(|line| {
+        let (_, words) = line.split_once("trace: built-in: git ")?;
+        words.split(' ').next().filter(|it| *it != "maintenance").map(str::to_owned)
+    });
+    (output.status.code().unwrap(), started.collect())
+}
+
+fn message(repo: &TestRepo, text: &str) -> PathBuf {
+    let path = repo.path().join(".git/COMMIT_EDITMSG");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// commit-msg as a child of this process, as pre-commit was.
+fn commit_msg(repo: &TestRepo, text: &str) -> Command {
+    let path = message(repo, text);
+    repo.countersign_command(&["hook", "commit-msg", path.to_str().unwrap()])
+}
+
+/// pre-commit has to pass; then commit-msg must end so, and ask git or not.
+#[track_caller]
+fn check(repo: &TestRepo, text: &str, status: i32, asks: bool) {
+    let command = commit_msg(repo, text);
+    check_command(repo, command, status, asks);
+}
+
+#[track_caller]
+fn check_command(repo: &TestRepo, command: Command, status: i32, asks: bool) {
+    let (code, started) = traced(repo, command);
+    assert_eq!((code, !started.is_empty()), (status, asks), "{started:?}");
+}
+
+#[track_caller]
+fn pre_commit(repo: &TestRepo) {
+    let output = repo.countersign(&["hook", "pre-commit"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn can_tell() -> bool {
+    Path::new("/proc/self/stat").exists()
+}
+
+#[test]
+fn a_commit_without_marks_asks_git_three_questions() {
+    if !can_tell() {
+        crate::fixture::skipped("nothing here tells when a process was started");
+        return;
+    }
+    if is_below_an_agent() {
+        return;
+    }
+    let repo = prepared(FORBID);
+    let (status, started) = traced(&repo, repo.git_command(&["commit", "-q", "-m", "Tidy"]));
+    assert_eq!(status, 0);
+    assert_eq!(started, ["commit", "rev-parse", "config", "diff-index"]);
+    assert_eq!(repo.git(&["log", "-1", "--format=%s"]), "Tidy");
+    assert!(!repo.path().join(".git/countersign/pending").exists());
+}
+
+#[test]
+fn a_message_with_a_mark_is_judged() {
+    let repo = prepared(FORBID);
+    pre_commit(&repo);
+    check(&repo, "Tidy\n", 0, !can_tell() || is_below_an_agent());
+    check(&repo, "Tidy\n\nAssisted-by: claude-code\n", 1, true);
+    let mut command = commit_msg(&repo, "Tidy\n");
+    command.env("CLAUDECODE", "1");
+    check_command(&repo, command, 0, true);
+    let words = ["commit", "-q", "-m", "Tidy", "-m", "Assisted-by: claude-code"];
+    assert_eq!(repo.git_command(&words).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn an_author_who_is_an_agent_is_judged() {
+    if is_below_an_agent() {
+        return;
+    }
+    let repo = prepared(&FORBID.replace("forbid", "require"));
+    let author = "--author=Claude <noreply@anthropic.com>";
+    let (status, started) = traced(&repo, repo.git_command(&["commit", "-q", author, "-m", "x"]));
+    assert_eq!(status, 0, "an identity discloses");
+    assert!(started.iter().filter(|it| *it == "diff-index").count() == 2, "{started:?}");
+}
+
+#[test]
+fn an_index_that_changed_is_judged() {
+    let repo = prepared(FORBID);
+    pre_commit(&repo);
+    repo.write("secret/key", "1\n").git(&["add", "secret/key"]);
+    check(&repo, "Tidy\n", 1, true);
+    // The same through git, whose next hook stages what ours did not see.
+    repo.git(&["rm", "-q", "--cached", "secret/key"]);
+    let hook = repo.path().join(".git/hooks/prepare-commit-msg");
+    std::fs::write(&hook, "#!/bin/sh\ngit add secret/key\n").unwrap();
+    assert!(repo.command("chmod").arg("+x").arg(&hook).status().unwrap().success());
+    assert_eq!(repo.git_command(&["commit", "-q", "-m", "x"]).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn another_run_of_git_is_judged() {
+    let repo = prepared(FORBID);
+    pre_commit(&repo);
+    let path = message(&repo, "Tidy\n");
+    let mut command = repo.command("sh");
+    command.args([
+        "-c",
+        "\"$0\" hook commit-msg \"$1\"; exit $?",
+        env!("CARGO_BIN_EXE_countersign"),
+    ]);
+    command.arg(path);
+    check_command(&repo, command, 0, true);
+}
+
+#[test]
+fn what_pre_commit_kept_may_be_broken_or_gone() {
+    let repo = prepared(FORBID);
+    let pending = repo.path().join(".git/countersign/pending");
+    check(&repo, "Tidy\n", 0, true);
+    pre_commit(&repo);
+    let whole = std::fs::read_to_string(&pending).unwrap();
+    for broken in [
+        String::new(),
+        whole[..whole.len() / 2].to_owned(),
+        whole.replace("\"started\":", "\"started\":1"),
+        whole.replace("\"number\":", "\"number\":1"),
+        whole.replace("\"index\":\"", "\"index\":\"1"),
+        whole.replace("\"messages\":", "\"massages\":"),
+    ] {
+        std::fs::write(&pending, &broken).unwrap();
+        check(&repo, "Tidy\n", 0, true);
+        check(&repo, "Tidy\n\nAssisted-by: claude-code\n", 1, true);
+    }
+}
+
+#[test]
+fn an_agent_around_the_commit_is_judged_and_disclosed() {
+    let policy = FORBID.replace("forbid", "require").replace("[[rule]]", "write = true\n[[rule]]");
+    let repo = prepared(&policy);
+    let mut command = repo.git_command(&["commit", "-q", "-m", "Tidy"]);
+    assert!(command.env("CLAUDECODE", "1").status().unwrap().success());
+    let text = repo.git(&["log", "-1", "--format=%B"]);
+    assert!(text.contains("Assisted-by: claude-code"), "{text}");
+    // Its mark is bound to the commit, and the next commit inherits nothing.
+    let marks = std::fs::read_to_string(repo.path().join(".git/countersign/marks.jsonl")).unwrap();
+    assert!(marks.contains(&repo.git(&["rev-parse", "HEAD"])), "{marks}");
+    repo.write("a", "3\n").git(&["commit", "-q", "-a", "-m", "By hand"]);
+    if !is_below_an_agent() {
+        assert_eq!(repo.git(&["log", "-1", "--format=%B"]), "By hand");
+    }
+}
+
+#[test]
+fn agents_of_the_policy_are_looked_for_in_messages() {
+    let policy = format!(
+        "{FORBID}\n[[agent]]\nid = \"house-bot\"\ntrailers = [\"<house-bot@example.com>\"]\n"
+    );
+    let repo = prepared(&policy);
+    pre_commit(&repo);
+    check(&repo, "Tidy\n\nCo-authored-by: House <house-bot@example.com>\n", 1, true);
+}
+
+#[test]
+fn a_tree_that_pre_commit_did_not_see_is_kept_as_unchecked() {
+    let repo = prepared(FORBID);
+    pre_commit(&repo);
+    repo.write("b", "1\n").git(&["add", "b"]);
+    repo.git(&["commit", "-q", "--no-verify", "-m", "past the hooks"]);
+    let marks = std::fs::read_to_string(repo.path().join(".git/countersign/marks.jsonl")).unwrap();
+    assert!(marks.contains("\"checked\":false"), "{marks}");
+}
+
+#[test]
+fn every_work_tree_has_its_own() {
+    if !can_tell() || is_below_an_agent() {
+        return;
+    }
+    let repo = prepared(FORBID);
+    let linked = repo.beside("main");
+    repo.git(&["worktree", "add", "-q", "-b", "side", linked.path().to_str().unwrap()]);
+    linked.write("a", "4\n");
+    let (status, started) = traced(&linked, linked.git_command(&["commit", "-q", "-a", "-m", "x"]));
+    assert_eq!(status, 0);
+    assert_eq!(started, ["commit", "rev-parse", "config", "diff-index"]);
+    let output = feed(repo.git_command(&["commit", "-q", "-m", "y"]), b"");
+    assert!(output.status.success(), "{output:?}");
+    assert!(!repo.path().join(".git/countersign/marks.jsonl").exists());
+}

@@ -1,0 +1,36 @@
+//! All tests that stand outside the code, in one crate: one link step, one
+//! place for helpers.
+
+#![expect(clippy::disallowed_methods, reason = "tests read files and start processes themselves")]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod approve;
+mod architecture;
+mod attacks;
+mod ci;
+mod command_line;
+mod commit_hooks;
+mod demo;
+mod docs;
+mod fixture;
+mod gate;
+mod git;
+mod globs;
+mod hook_environment;
+mod init;
+mod install;
+mod ledger;
+mod outages;
+mod policy;
+mod pre_commit;
+mod pre_push;
+mod receiving;
+mod required_tests;
+mod runner;
+mod scan;
+mod server;
+mod shop;
+mod signals;
+mod signature;
+mod story;
+mod trailer;
