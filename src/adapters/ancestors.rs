@@ -34,10 +34,25 @@ pub struct ProcessId {
 
 /// The process that started this one; `None` where nothing tells when it was started.
 pub fn parent_process() -> Option<ProcessId> {
+    if !has_own_table() {
+        return None;
+    }
     let number = parent();
     let stat = fs::read(Path::new(&format!("/proc/{number}/stat")), LIMIT).ok()??;
     let started = parse_started(&String::from_utf8_lossy(&stat))?;
     Some(ProcessId { number, started })
+}
+
+/// Whether `/proc` is there and speaks of this process under the number that it has
+/// for itself. One of another PID namespace tells of others under our numbers.
+pub fn has_own_table() -> bool {
+    let stat = fs::read(Path::new("/proc/self/stat"), LIMIT).ok().flatten().unwrap_or_default();
+    parse_number(&String::from_utf8_lossy(&stat)) == Some(std::process::id())
+}
+
+/// The first field.
+fn parse_number(stat: &str) -> Option<u32> {
+    stat.split_once(' ')?.0.parse().ok()
 }
 
 /// The 22nd field; the third is the first after the name.
@@ -49,6 +64,9 @@ fn parse_started(stat: &str) -> Option<u64> {
 /// Reads the chain: on Linux from `/proc`, elsewhere on Unix from one `ps`.
 pub fn ancestors() -> Ancestors {
     let read = match std::env::consts::OS {
+        "linux" if !has_own_table() => {
+            Err("/proc is absent, or of another PID namespace".to_owned())
+        }
         "linux" => chain(parent(), |pid| from_proc(Path::new("/proc"), pid)),
         "macos" | "freebsd" | "netbsd" | "openbsd" => from_ps(),
         system => Err(format!("the processes of {system} are not read")),

@@ -265,7 +265,13 @@ mod tree {
 
         let wanted = format!("{}={mark}", super::MARK);
         let us = rustix::process::getpid().as_raw_nonzero().get();
-        let session = rustix::process::getsid(None).map_or(0, |it| it.as_raw_nonzero().get());
+        // Read here, not asked of getsid(2): for a leader outside our PID namespace the
+        // kernel says 0, which a `Pid` cannot hold.
+        let own = Stat::read(std::path::Path::new("/proc/self"));
+        // The table of another PID namespace would have us signal strangers.
+        let Some(own) = own.filter(|_| crate::adapters::ancestors::has_own_table()) else {
+            return Vec::new();
+        };
         let alone = super::ACTIVE.load(Ordering::SeqCst) == 1;
         let first = group.as_raw_nonzero().get();
         let mut parents = BTreeMap::new();
@@ -275,7 +281,7 @@ mod tree {
             let Some(pid) = name.and_then(|name| name.parse::<i32>().ok()) else { continue };
             let Some(stat) = Stat::read(&path).filter(|stat| !stat.zombie) else { continue };
             parents.insert(pid, stat.parent);
-            let adopted = stat.parent == us && stat.session != session;
+            let adopted = stat.parent == us && stat.session != own.session;
             let environment = crate::adapters::fs::read(&path.join("environ"), 4 << 20);
             let marked = environment.ok().flatten().is_some_and(|bytes| {
                 bytes.split(|byte| *byte == 0).any(|it| it == wanted.as_bytes())
@@ -307,6 +313,7 @@ mod tree {
     #[cfg(target_os = "linux")]
     struct Stat {
         parent: i32,
+        /// 0 where its leader lies outside our PID namespace.
         session: i32,
         zombie: bool,
     }

@@ -381,7 +381,10 @@ fn hooks_in_gits_configuration_need_a_git_that_has_them() {
 fn a_missing_program_blocks_with_one_sentence() {
     let repo = TestRepo::new();
     let program = repo.home().join("countersign");
-    std::fs::copy(env!("CARGO_BIN_EXE_countersign"), &program).unwrap();
+    // By another process: a program that we ourselves wrote may still be open in a
+    // child of a test beside this one, and then cannot be run.
+    let copied = repo.command("cp").arg(env!("CARGO_BIN_EXE_countersign")).arg(&program).status();
+    assert!(copied.unwrap().success());
     succeeds(repo.command(&program).arg("install").output().unwrap());
     std::fs::remove_file(&program).unwrap();
     let path = path_without_us();

@@ -364,6 +364,27 @@ fn a_run_that_ends_leaves_nothing_behind() {
     assert_gone(&pids, 3);
 }
 
+/// In a PID namespace whose processes do not know the leader of their session, as in
+/// many a container.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_session_leader_lies_outside() {
+    let inside = |arguments: &[&std::ffi::OsStr]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]);
+        command.args(arguments).output()
+    };
+    if !inside(&["true".as_ref()]).is_ok_and(|output| output.status.success()) {
+        crate::fixture::skipped("no PID namespace can be made here (unshare)");
+        return;
+    }
+    let suite = std::env::current_exe().unwrap();
+    let name = "runner::a_run_that_ends_leaves_nothing_behind";
+    let output = inside(&[suite.as_os_str(), "--exact".as_ref(), name.as_ref()]).unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
 /// Asserts that the processes whose ids stand in a file have ended.
 #[cfg(target_os = "linux")]
 fn assert_gone(pids: &Path, count: usize) {
