@@ -130,8 +130,38 @@ fn is_trusted(world: &World, push: &Push) -> Result<bool, Error> {
     let Some(remote) = trusted_remote(&world.git)? else { return Ok(false) };
     let config = world.git.config()?;
     let urls = ["url", "pushurl"].map(|key| format!("remote.{remote}.{key}"));
+    // `url.*.insteadOf` changes the one, never the other.
+    let places = [place(&push.remote), place(&push.url)];
     Ok(push.remote == remote
-        || urls.iter().any(|key| config.get_all(key).any(|url| url == push.url)))
+        || urls.iter().any(|key| config.get_all(key).any(|url| places.contains(&place(url)))))
+}
+
+/// Where a URL leads, so that its other spellings are the same place: without the
+/// way there (scheme, user, port), `.git` and slashes at the end, and with the host
+/// in small letters (git-push(1), "GIT URLS"). Two places taken for one are only
+/// judged more strictly.
+fn place(url: &str) -> String {
+    let path = |path: &str| {
+        let path = path.trim_end_matches(['/', '\\']);
+        path.strip_suffix(".git").unwrap_or(path).trim_end_matches(['/', '\\']).to_owned()
+    };
+    let hosted = |authority: &str, rest: &str| {
+        let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let host = host.split(':').next().unwrap_or(host).to_ascii_lowercase();
+        format!("{host}:{}", path(rest.trim_start_matches('/')))
+    };
+    if let Some((scheme, rest)) = url.split_once("://") {
+        let (authority, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        return match scheme.eq_ignore_ascii_case("file") {
+            true => path(rest),
+            false => hosted(authority, rest),
+        };
+    }
+    // `host:path`, unless a slash stands before the colon or a drive's letter does.
+    match url.split_once(':') {
+        Some((host, rest)) if host.len() > 1 && !host.contains(['/', '\\']) => hosted(host, rest),
+        _ => path(url),
+    }
 }
 
 /// Why the policy could not be read, if that is because the remote's refs moved
@@ -163,4 +193,34 @@ fn believe_tracking_refs(world: &World, push: &mut Push) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn one_place_has_many_spellings() {
+        for (expected, spellings) in [
+            (
+                "example.com:shop/app",
+                &[
+                    "https://example.com/shop/app.git",
+                    "https://ana:pw@Example.com:8443/shop/app/",
+                    "ssh://git@example.com:22/shop/app.git/",
+                    "git@example.com:shop/app.git",
+                    "example.com:/shop/app",
+                ][..],
+            ),
+            ("/srv/app", &["/srv/app", "/srv/app/", "/srv/app.git", "file:///srv/app.git/"]),
+            ("C:/srv/app", &["C:/srv/app.git"]),
+            ("../app:2", &["../app:2"]),
+            ("", &["", "/", ".git"]),
+        ] {
+            for spelling in spellings {
+                assert_eq!(place(spelling), expected, "{spelling}");
+            }
+        }
+        assert_ne!(place("https://example.com/shop/app"), place("https://example.com/shop/api"));
+    }
 }

@@ -271,7 +271,9 @@ fn another_remote_is_judged_at_the_stage_push() {
     check_in(&shop, |_| {}, &[fork, "topic:main"], &["denied"]);
     // The trusted remote under its URL is the trusted remote.
     let hub = shop.hub.path().to_str().unwrap();
-    check_in(&shop, |_| {}, &[hub, "topic:main"], &["approval-missing", "denied"]);
+    for spelling in [hub.to_owned(), format!("{hub}/"), format!("file://{hub}")] {
+        check_in(&shop, |_| {}, &[&spelling, "topic:main"], &["approval-missing", "denied"]);
+    }
 }
 
 #[test]
