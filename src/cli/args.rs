@@ -76,6 +76,7 @@ pub enum Format {
     Junit,
     Github,
     Gitlab,
+    Markdown,
 }
 
 /// A stage, as the command line spells it.
@@ -109,6 +110,8 @@ pub enum Command {
     Withdraw(Withdraw),
     /// Run the required tests on exactly that tree and record the results
     Test(Test),
+    /// Make the required previews of exactly that tree and record what they show
+    Preview(Preview),
     /// Waive one rule for exactly this content, for a short time, with a debt
     Waive(Waive),
     /// Say why this verdict, and what would change it
@@ -270,6 +273,27 @@ pub struct Test {
     /// Take results that other jobs wrote with --output (a file, or a folder of them), and run nothing
     #[arg(long, value_name = "FILE")]
     pub import: Vec<PathBuf>,
+    /// Sign with this key [default: git's user.signingkey]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Do not ask before running
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Preview {
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Make this preview only; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub only: Vec<String>,
+    /// Take a plan made elsewhere, as JSON, and run nothing
+    #[arg(long, value_name = "FILE")]
+    pub plan: Option<PathBuf>,
+    /// Sign the records with your ssh key
+    #[arg(long)]
+    pub sign: bool,
     /// Sign with this key [default: git's user.signingkey]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,

@@ -83,6 +83,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Error> {
         Command::Scan(arguments) => commands::scan::run(context, arguments),
         Command::Doctor => commands::doctor::run(context),
         Command::Test(arguments) => commands::test::run(context, arguments),
+        Command::Preview(arguments) => commands::preview::run(context, arguments),
         Command::Check(arguments) => commands::check::run(context, arguments),
         Command::Explain(arguments) => commands::explain::run(context, arguments),
         Command::WhoCan(arguments) => commands::explain::who(context, arguments),

@@ -22,6 +22,7 @@ pub mod judge;
 pub mod junit;
 pub mod obligation;
 pub mod policy;
+pub mod preview;
 pub mod proposal;
 pub mod record;
 pub mod requirement;

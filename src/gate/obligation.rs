@@ -155,7 +155,8 @@ pub fn needs(case: &Case<'_>, obligations: &[Obligation<'_>]) -> BTreeSet<Need> 
         }
         for staged in &obligation.rule.require {
             match &staged.requirement {
-                Requirement::Approvals(_) => {
+                // What is over a limit needs approvals, too.
+                Requirement::Approvals(_) | Requirement::Preview(_) => {
                     needs.insert(Need::Records);
                     if case.change.commits.iter().any(|commit| commit.parents.len() > 1) {
                         needs.insert(Need::CleanMerges);
@@ -168,7 +169,7 @@ pub fn needs(case: &Case<'_>, obligations: &[Obligation<'_>]) -> BTreeSet<Need> 
                     needs.insert(Need::Records);
                     needs.extend(names.iter().cloned().map(Need::Inputs));
                 }
-                Requirement::Coverage(_) | Requirement::Preview(_) | Requirement::Disclosure => {}
+                Requirement::Coverage(_) | Requirement::Disclosure => {}
             }
         }
     }

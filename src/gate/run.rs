@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::change::{Entry, Oid, RepoPath};
 use super::evidence::Answer;
-use super::policy::{Accept, PersonKind, Policy, Stage, TestCommand};
+use super::policy::{Accept, PersonKind, Policy, PreviewCommand, Stage, TestCommand};
 use super::record::{Body, Run, SignatureState, SignedRecord};
 
 /// Returns the key under which results of `test` are recorded: its definition
@@ -92,6 +92,21 @@ pub fn tree_digest(tree: &Oid) -> String {
     Fields::new("countersign.run-tree/1").text(tree.as_str()).hex()
 }
 
+/// Returns the digest of what a `[preview.NAME]` table runs: a record made by
+/// another definition does not count.
+pub fn preview_definition(command: &PreviewCommand) -> String {
+    let words = command.run.as_deref().unwrap_or_default();
+    let mut fields = Fields::new("countersign.preview-definition/1")
+        .text(&command.name)
+        .text(&command.engine)
+        .text(command.root.as_deref().unwrap_or_default())
+        .number(words.len());
+    for word in words {
+        fields = fields.text(word);
+    }
+    fields.hex()
+}
+
 /// Who vouches for a recorded run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -162,13 +177,24 @@ pub fn counts(
     test: &TestCommand,
     counting: &Counting<'_>,
 ) -> Result<Kind, Refusal> {
-    if let (Some(theirs), Some(ours)) = (&run.repo, &counting.policy.trust.repo_id)
+    vouched(record, run.repo.as_deref(), &test.accept, counting)
+}
+
+/// Says whether a record of a run or a preview counts where the policy accepts
+/// these (empty: not written), and as what.
+pub fn vouched(
+    record: &SignedRecord,
+    repo: Option<&str>,
+    accept: &BTreeSet<Accept>,
+    counting: &Counting<'_>,
+) -> Result<Kind, Refusal> {
+    if let (Some(theirs), Some(ours)) = (repo, counting.policy.trust.repo_id.as_deref())
         && theirs != ours
     {
         return Err(Refusal::OtherRepository(super::change::printable(theirs)));
     }
     let kind = kind(record, counting)?;
-    let accepted = accepted(test, counting.policy, counting.stage);
+    let accepted = accepted(accept, counting.policy, counting.stage);
     if accepted.contains(&kind.accept()) {
         Ok(kind)
     } else {
@@ -179,9 +205,9 @@ pub fn counts(
 
 /// Whose results count at a stage: what the policy says, else local ones and
 /// CI's, but at `merge` only CI's once the policy knows a service.
-pub fn accepted(test: &TestCommand, policy: &Policy, stage: Stage) -> BTreeSet<Accept> {
-    if !test.accept.is_empty() {
-        return test.accept.clone();
+pub fn accepted(written: &BTreeSet<Accept>, policy: &Policy, stage: Stage) -> BTreeSet<Accept> {
+    if !written.is_empty() {
+        return written.clone();
     }
     match stage {
         Stage::Merge if policy.has_service() => BTreeSet::from([Accept::Ci]),

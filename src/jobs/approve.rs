@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use crate::adapters::ledger::{Wanted, Words};
 use crate::gate::change::{FileChange, printable};
-use crate::gate::obligation::POLICY_CHANGE;
+use crate::gate::obligation::{POLICY_CHANGE, obligations};
 use crate::gate::policy::Stage;
 use crate::gate::record::{self, Body, RecordType, Shown, Waiver};
+use crate::gate::requirement::preview;
 use crate::gate::time::{Timestamp, parse_length};
 
 use super::ambient::Surroundings;
@@ -212,9 +213,16 @@ fn shown(judgement: &Judgement, records: &[record::SignedRecord]) -> Shown {
             .sum(),
         agents: judgement.attribution.agents().into_keys().collect(),
         runs: records.iter().filter(of_this_tree).map(|it| it.record.id.clone()).collect(),
-        previews: Vec::new(),
+        previews: previews(judgement).into_iter().map(|(id, _)| id.to_owned()).collect(),
         policy: judgement.policy.source.sha256.clone(),
     }
+}
+
+/// The previews that an approver is shown, and whose ids the approval carries.
+pub fn previews(judgement: &Judgement) -> Vec<(&str, &record::PreviewRecord)> {
+    let case = judgement.case();
+    let shown = preview::shown(&case, &obligations(&case), &judgement.evidence);
+    shown.into_iter().map(|it| (it.id, it.record)).collect()
 }
 
 /// A misspelt rule would make a record that never counts.

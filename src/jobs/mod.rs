@@ -26,6 +26,7 @@ pub mod policy;
 pub mod post_commit;
 pub mod pre_commit;
 pub mod pre_push;
+pub mod preview;
 pub mod publish;
 pub mod range;
 pub mod ref_update;

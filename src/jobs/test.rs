@@ -165,10 +165,7 @@ impl Prepared {
             &names,
             &judgement.evidence.inputs,
         )?;
-        let user = world.git.config()?.get("user.email").map(str::to_lowercase);
-        let by_user = |email: &str| user.as_deref() == Some(email.to_lowercase().as_str());
-        let others = !judgement.change.commits.iter().all(|it| by_user(&it.author.email));
-        let foreign = others && !is_own(&world.git, &plan.commit)?;
+        let foreign = is_foreign(world, &judgement)?;
         Ok(Prepared { judgement, plan, foreign })
     }
 
@@ -183,6 +180,14 @@ impl Prepared {
         let tip = ledger.and_then(|view| view.tip.clone());
         Signing::new(world.into(), &self.judgement.policy, key, tip)
     }
+}
+
+/// Whether others wrote the change, and it was never checked out here.
+pub(super) fn is_foreign(world: &World, judgement: &Judgement) -> Result<bool, Error> {
+    let user = world.git.config()?.get("user.email").map(str::to_lowercase);
+    let by_user = |email: &str| user.as_deref() == Some(email.to_lowercase().as_str());
+    let others = !judgement.change.commits.iter().all(|it| by_user(&it.author.email));
+    Ok(others && !is_own(&world.git, &judgement.change.head)?)
 }
 
 fn known_records(judgement: &Judgement) -> &[SignedRecord] {
@@ -221,7 +226,8 @@ pub fn run_for_push(
     let counting = Counting { policy, stage, ledger_cuts: &judgement.evidence.ledger_cuts };
     plan.tests.retain(|planned| {
         let standing = run::standing(records, &planned.key, &planned.test, &counting);
-        let local_counts = run::accepted(&planned.test, policy, stage).contains(&Accept::Local);
+        let local_counts =
+            run::accepted(&planned.test.accept, policy, stage).contains(&Accept::Local);
         local_counts && !matches!(standing, Standing::Passed { .. })
     });
     if plan.tests.is_empty() {
@@ -381,6 +387,7 @@ pub fn execute(
         parallel: runner::parallelism(),
         budget: execution.budget,
         interrupted: execution.interrupted,
+        dry: None,
     };
     let earlier: BTreeMap<&str, &SignedRecord> = plan
         .tests
@@ -598,8 +605,17 @@ fn keep(
     signing: Option<&Signing>,
 ) -> Result<(String, Vec<u8>), Error> {
     let result = unsigned(&run)?;
-    run.by = signing.map_or_else(nobody, |signing| signing.signer(env::now()));
-    let (record, bytes) = write(Body::Run(run))?;
+    run.by = signer(signing);
+    Ok((keep_body(place, &Body::Run(run), signing)?, result))
+}
+
+/// Keeps a record, signed if there is a key; returns its id.
+pub(super) fn keep_body(
+    place: Place<'_>,
+    body: &Body,
+    signing: Option<&Signing>,
+) -> Result<String, Error> {
+    let (record, bytes) = write(body)?;
     let signature = match signing {
         None => None,
         Some(signing) => {
@@ -609,19 +625,25 @@ fn keep(
         }
     };
     place.store.keep(&Unpublished { id: record.id.clone(), bytes, signature })?;
-    Ok((record.id, result))
+    Ok(record.id)
 }
 
 fn unsigned(run: &Run) -> Result<Vec<u8>, Error> {
-    write(Body::Run(Run { by: nobody(), ..run.clone() })).map(|(_, bytes)| bytes)
+    write(&Body::Run(Run { by: nobody(), ..run.clone() })).map(|(_, bytes)| bytes)
 }
 
+/// Who signs a record that is made now.
+pub(super) fn signer(signing: Option<&Signing>) -> Signer {
+    signing.map_or_else(nobody, |signing| signing.signer(env::now()))
+}
+
+/// The signer of an unsigned record, made now.
 fn nobody() -> Signer {
     Signer { who: None, key: None, at: env::now(), ledger: None, nonce: env::nonce() }
 }
 
-fn write(body: Body) -> Result<(Record, Vec<u8>), Error> {
-    Record::write(&body).map_err(|error| Error::new(ErrorKind::Internal, error))
+fn write(body: &Body) -> Result<(Record, Vec<u8>), Error> {
+    Record::write(body).map_err(|error| Error::new(ErrorKind::Internal, error))
 }
 
 /// Takes results that another job wrote, after comparing each with the plan:
@@ -744,11 +766,13 @@ fn matching(plan: &Plan, run: Run) -> Result<Run, String> {
     Ok(run)
 }
 
-fn client() -> String {
+/// This program, as records name it.
+pub(super) fn client() -> String {
     concat!("countersign ", env!("CARGO_PKG_VERSION")).to_owned()
 }
 
-fn slots(place: Place<'_>) -> Result<Slots, Error> {
+/// The kept checkouts.
+pub(super) fn slots(place: Place<'_>) -> Result<Slots, Error> {
     let cache = place.env.cache_home().ok_or_else(|| {
         Error::repository("it is not known where this user's caches live")
             .hint("set XDG_CACHE_HOME or HOME")

@@ -24,6 +24,7 @@ mod outages;
 mod policy;
 mod pre_commit;
 mod pre_push;
+mod previews;
 mod receiving;
 mod required_tests;
 mod runner;

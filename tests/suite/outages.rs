@@ -4,11 +4,10 @@
 use std::os::unix::fs::PermissionsExt;
 
 use crate::fixture::TestRepo;
-use crate::shop::{
-    BY_CLAUDE, Said, Shop, approve, commit_unwatched, countersign, decide, judged, key_of,
-    make_key, sync,
-};
-use countersign::jobs::approve::Decision;
+use crate::shop::{BY_CLAUDE, Said, Shop, approve, countersign, judged, key_of, make_key, sync};
+
+/// A renamed database, as `terraform show -json` tells it.
+const REPLACED: &str = r#"{"format_version":"1.2","resource_changes":[{"address":"aws_db_instance.db","mode":"managed","type":"aws_db_instance","provider_name":"registry.terraform.io/hashicorp/aws","change":{"actions":["delete","create"],"before":{"arn":"arn:aws:rds:eu-west-1:1:db:main"},"after":{"identifier":"db"},"replace_paths":[["identifier"]]}}]}"#;
 
 /// The shop of policy.example.toml, with keys of our own, and stand-ins for the
 /// programs that its tests start. Ana's clone has the hooks and is on `topic`.
@@ -31,6 +30,11 @@ fn example() -> Option<Shop> {
     stand_in(
         "python3",
         "echo '<testsuite tests=\"1\"><testcase name=\"tone\"/></testsuite>' >evals.xml",
+    );
+    // Terraform's own plan is a zip; `show -json` prints what stands in it.
+    stand_in(
+        "terraform",
+        &format!("case $1 in plan) printf PK >\"${{3#-out=}}\" ;; show) echo '{REPLACED}' ;; esac"),
     );
     let path = std::env::var("PATH").unwrap();
     ana.set_variable("PATH", &format!("{}:{path}", ana.home().join("bin").display()));
@@ -156,30 +160,35 @@ fn infrastructure() {
     let Some(shop) = example() else { return };
     let database = "infra/prod/database.tf";
     change(&shop.ana, database, "resource \"aws_db_instance\" \"db\" {}\n", "rename");
-    blocked(&shop, &["approval-missing", "not-evaluable"]);
-    // This version cannot judge a preview: it says so, and does not guess.
+    blocked(&shop, &["approval-missing", "preview-missing"]);
+    // On a laptop the plan is shown and counts for nothing: CI has to make it.
+    let said = countersign(&shop.ana, &["preview"]);
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert!(said.text.contains("plan-prod: 1 replace in 1 place\n"), "{}", said.text);
+    blocked(&shop, &["approval-missing", "preview-missing"]);
+    // What reads like a rename is a new database, and whoever approved only saw the text.
     approve(&shop.ana, "ana", None);
-    let said = blocked(&shop, &["not-evaluable"]);
-    assert!(said.text.contains("✗ infra-preview: "), "{}", said.text);
+    let plan = shop.ana.home().join("plan.json");
+    std::fs::write(&plan, REPLACED).unwrap();
+    shop.ana.git(&["push", "-q", "--no-verify", "-f", "origin", "topic"]);
+    let signer = shop.hub.clone_as("signer", &["--branch", "topic"]);
+    let (plan, key) = (plan.to_str().unwrap(), key_of(&signer, "ci"));
+    let words = ["preview", "--only", "plan-prod", "--plan", plan, "--key", key.to_str().unwrap()];
+    let said = countersign(&signer, &words);
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    sync(&signer);
+    shop.ana.git(&["fetch", "-q"]);
+    blocked(&shop, &["preview-over-limit"]);
     assert_eq!(
         judged(&shop.ana, &[]),
-        ["block", "infra-preview approvals satisfied", "infra-preview preview error"]
+        ["block", "infra-preview approvals satisfied", "infra-preview preview failed"]
     );
-    // Only a senior's waiver lets exactly this content through, and the verdict says so.
-    let waiver = Decision::Waive {
-        rule: "infra-preview".to_owned(),
-        reason: "planned by hand, shown to infra".to_owned(),
-        expires: "1h".to_owned(),
-    };
-    decide(&shop.ana, "bo", None, &waiver);
-    assert_eq!(
-        judged(&shop.ana, &[]),
-        ["pass", "infra-preview approvals satisfied", "infra-preview preview waived"]
-    );
+    // Only somebody of infra who saw this very plan lets it through.
+    approve(&shop.ana, "bo", None);
+    blocked(&shop, &["preview-over-limit"]);
+    approve(&shop.ana, "ana", None);
     lands(&shop);
     let more = "resource \"aws_db_instance\" \"other\" {}\n";
     change(&shop.ana, database, more, "once more");
-    commit_unwatched(&shop.ana, "nothing");
-    let said = shop.push(&["origin", "topic:main"]);
-    assert!(said.codes().contains(&"not-evaluable"), "{}", said.text);
+    blocked(&shop, &["approval-missing", "preview-missing"]);
 }

@@ -103,6 +103,7 @@ impl Fixture {
             parallel: 1,
             budget: None,
             interrupted: &NEVER,
+            dry: None,
         };
         adapt(&mut order);
         let run = || runner::run(&self.slots(), &order, &|_| {});
@@ -548,6 +549,7 @@ fn an_interruption_and_a_budget_end_the_run() {
         parallel: 1,
         budget: None,
         interrupted: &STOP,
+        dry: None,
     };
     let outcomes = beside_other_runs(|| {
         runner::run(&fixture.slots(), &order, &|event| {

@@ -64,7 +64,8 @@ pub(super) fn words_of(record: &Record) -> Vec<String> {
         }
         Body::Run(run) => vec![id(&run.key), id(run.tree.as_str()), id(run.commit.as_str())],
         Body::Withdrawal(_) => Vec::new(),
-        Body::Preview(value) | Body::Attribution(value) | Body::Verdict(value) => {
+        Body::Preview(preview) => vec![id(preview.tree.as_str()), id(preview.commit.as_str())],
+        Body::Attribution(value) | Body::Verdict(value) => {
             let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str);
             ["commit", "tree"].into_iter().filter_map(text).map(id).collect()
         }

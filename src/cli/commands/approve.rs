@@ -8,11 +8,12 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Style;
 use crate::cli::{Context, unsupported};
 use crate::gate::change::printable;
+use crate::gate::preview::table;
 use crate::gate::record::RecordType;
 use crate::gate::verdict::State;
 use crate::jobs::Error;
 use crate::jobs::ambient::Surroundings;
-use crate::jobs::approve::{Decision, Draft, Options, Signed, prepare};
+use crate::jobs::approve::{Decision, Draft, Options, Signed, prepare, previews};
 use crate::jobs::withdraw::{self, withdraw as take_back};
 use crate::jobs::world::World;
 
@@ -133,6 +134,9 @@ fn show(context: &Context, draft: &Draft) {
     if change.files.len() > MOST_FILES {
         output.note(&format!("  and {} more files", change.files.len() - MOST_FILES));
     }
+    for (_, record) in previews(judgement) {
+        output.note(table(&record.name, &record.preview, super::preview::SHOWN_ROWS).trim_end());
+    }
 }
 
 fn print(context: &Context, signed: &Signed, person: &str, fingerprint: &str) {
@@ -208,8 +212,10 @@ fn say_next(context: &Context, unpublished: bool) {
 fn only_text_and_json(context: &Context, command: &str) -> Result<(), Error> {
     match context.output.format {
         Format::Text | Format::Json => Ok(()),
-        format @ (Format::Sarif | Format::Junit | Format::Github | Format::Gitlab) => {
-            Err(unsupported(format, command, "text and json"))
-        }
+        format @ (Format::Sarif
+        | Format::Junit
+        | Format::Github
+        | Format::Gitlab
+        | Format::Markdown) => Err(unsupported(format, command, "text and json")),
     }
 }

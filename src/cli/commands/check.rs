@@ -1,9 +1,9 @@
 //! `countersign check`.
 
-use crate::cli::Context;
 use crate::cli::args::{self, Format, StageName};
 use crate::cli::exit::Exit;
 use crate::cli::report::{self, Report};
+use crate::cli::{Context, unsupported};
 use crate::gate::policy::{Mode, Stage};
 use crate::jobs::Error;
 use crate::jobs::ambient::Surroundings;
@@ -14,6 +14,10 @@ use crate::jobs::world::World;
 
 /// Judges a change and prints the report.
 pub fn run(context: &Context, arguments: &args::Check) -> Result<Exit, Error> {
+    if context.output.format == Format::Markdown {
+        let known = "text, json, sarif, junit, github and gitlab";
+        return Err(unsupported(Format::Markdown, "check", known));
+    }
     let world = World::open(&context.env)?;
     let options = Options {
         range: arguments.range.range.clone(),
@@ -58,7 +62,7 @@ pub fn print_as(context: &Context, judgement: &Judgement, subject: &str, brief: 
         Format::Sarif => context.output.json(&format!("{:#}", report::sarif::render(&report))),
         Format::Junit => context.output.data(&report::junit::render(&report)),
         Format::Gitlab => context.output.json(&format!("{:#}", report::gitlab::render(&report))),
-        Format::Text => report::text::print(&context.output, &report, brief),
+        Format::Text | Format::Markdown => report::text::print(&context.output, &report, brief),
     }
 }
 

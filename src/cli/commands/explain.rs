@@ -109,7 +109,7 @@ pub fn who(context: &Context, arguments: &args::WhoCan) -> Result<Exit, Error> {
 fn only_text_and_json(context: &Context, command: &str) -> Result<(), Error> {
     match context.output.format {
         Format::Text | Format::Json => Ok(()),
-        Format::Sarif | Format::Junit | Format::Github | Format::Gitlab => {
+        Format::Sarif | Format::Junit | Format::Github | Format::Gitlab | Format::Markdown => {
             Err(unsupported(context.output.format, command, "text and json"))
         }
     }

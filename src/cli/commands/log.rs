@@ -22,7 +22,12 @@ pub fn run(context: &Context, arguments: &args::Log) -> Result<Exit, Error> {
     for entry in &entries {
         match output.format {
             Format::Json => output.json(&format!("{entry}")),
-            Format::Text | Format::Sarif | Format::Junit | Format::Github | Format::Gitlab => {
+            Format::Text
+            | Format::Sarif
+            | Format::Junit
+            | Format::Github
+            | Format::Gitlab
+            | Format::Markdown => {
                 output.say(&line(context, entry));
             }
         }

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod log;
 pub mod man;
 pub mod policy;
+pub mod preview;
 pub mod push;
 pub mod scan;
 mod steps;

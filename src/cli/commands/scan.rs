@@ -21,7 +21,7 @@ pub fn run(context: &Context, arguments: &Scan) -> Result<Exit, Error> {
     match context.output.format {
         Format::Text => text(context, &which)?,
         Format::Json => json(context, &which)?,
-        Format::Sarif | Format::Junit | Format::Github | Format::Gitlab => {
+        Format::Sarif | Format::Junit | Format::Github | Format::Gitlab | Format::Markdown => {
             return Err(unsupported(context.output.format, "scan", "text and json"));
         }
     }

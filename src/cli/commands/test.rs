@@ -50,7 +50,14 @@ pub fn run(context: &Context, arguments: &args::Test) -> Result<Exit, Error> {
         return Ok(Exit::Passed);
     }
     may_run(&context.env)?;
-    if !agreed(context, &prepared, arguments)? {
+    let commands: Vec<Shown<'_>> = prepared
+        .plan
+        .tests
+        .iter()
+        .map(|it| (it.test.name.as_str(), it.test.run.as_slice(), it.test.setup.as_deref()))
+        .collect();
+    let asks = prepared.foreign && !arguments.yes;
+    if !agreed(context, "test", &prepared.judgement, &commands, asks)? {
         return Ok(Exit::Blocked);
     }
     let signing = if arguments.sign || arguments.key.is_some() {
@@ -137,12 +144,19 @@ pub enum Ran {
     Interrupted,
 }
 
+/// A command to be run: its name, its words and those of its setup.
+pub type Shown<'a> = (&'a str, &'a [String], Option<&'a [String]>);
+
 /// Shows what would run and for whom, and asks where it is a stranger's commit.
-fn agreed(context: &Context, prepared: &Prepared, arguments: &args::Test) -> Result<bool, Error> {
-    let plan = &prepared.plan;
+pub fn agreed(
+    context: &Context,
+    subcommand: &str,
+    judgement: &Judgement,
+    commands: &[Shown<'_>],
+    foreign: bool,
+) -> Result<bool, Error> {
     if !context.output.quiet {
-        let authors: std::collections::BTreeSet<String> = prepared
-            .judgement
+        let authors: std::collections::BTreeSet<String> = judgement
             .change
             .commits
             .iter()
@@ -154,23 +168,23 @@ fn agreed(context: &Context, prepared: &Prepared, arguments: &args::Test) -> Res
             few if few.len() <= 3 => format!(" by {}", few.join(", ")),
             many => format!(" by {} and {} more", many[..3].join(", "), many.len() - 3),
         };
-        context.output.note(&format!("commit {}{}", plan.commit.short(), printable(&by)));
-        for planned in &plan.tests {
+        context.output.note(&format!("commit {}{}", judgement.change.head.short(), printable(&by)));
+        for (name, run, setup) in commands {
             let words = |words: &[String]| printable(&words.join(" "));
-            let setup = planned.test.setup.as_ref();
             let setup = setup.map_or(String::new(), |it| format!(" (setup: {})", words(it)));
-            let name = context.output.note_style(Style::Strong, &printable(&planned.test.name));
-            context.output.note(&format!("  {name}: {}{setup}", words(&planned.test.run)));
+            let name = context.output.note_style(Style::Strong, &printable(name));
+            context.output.note(&format!("  {name}: {}{setup}", words(run)));
         }
     }
-    if !prepared.foreign || arguments.yes || is_ci(&context.env) {
+    if !foreign || is_ci(&context.env) {
         return Ok(true);
     }
     if !prompt::is_possible(&context.env) {
-        let message = "this commit is by others and was never checked out here; running its tests runs their code";
+        let message =
+            "this commit is by others and was never checked out here; running this runs their code";
         return Err(Error::usage(message).hint(format!(
-            "`countersign test {} --yes` runs them",
-            printable(&prepared.judgement.range)
+            "`countersign {subcommand} {} --yes` does",
+            printable(&judgement.range)
         )));
     }
     prompt::allow("Run these commands on code that others wrote?")

@@ -218,6 +218,9 @@ pub(super) struct PreviewTable {
     pub(super) max_age: Option<Word>,
     pub(super) accept: Option<Spanned<Vec<Accept>>>,
     #[serde(default)]
+    pub(super) env: Vec<Word>,
+    pub(super) timeout: Option<Word>,
+    #[serde(default)]
     pub(super) limits: LimitsTable,
     #[serde(default)]
     pub(super) protect: Vec<ProtectTable>,

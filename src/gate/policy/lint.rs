@@ -189,8 +189,7 @@ impl Lint<'_> {
                     }
                 }
                 Requirement::Coverage(_) => self.not_evaluable("coverage", &place),
-                Requirement::Preview(_) => self.not_evaluable("preview", &place),
-                Requirement::Tests(_) | Requirement::Disclosure => {}
+                Requirement::Tests(_) | Requirement::Preview(_) | Requirement::Disclosure => {}
             }
         }
     }
@@ -378,6 +377,13 @@ impl Lint<'_> {
                 );
             }
             self.accepted(&preview.accept, &place);
+            if !super::super::preview::evaluable(&preview.engine) {
+                let message = format!(
+                    "this version cannot read previews of `{}`, and blocks where a rule requires one",
+                    preview.engine
+                );
+                self.find(LintCode::NotEvaluable, Level::Note, &place, message);
+            }
         }
     }
 

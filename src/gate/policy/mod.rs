@@ -275,11 +275,15 @@ pub enum Accept {
 pub struct PreviewCommand {
     pub name: String,
     pub engine: String,
+    /// The folder of the configuration, in which the command runs.
     pub root: Option<String>,
     pub run: Option<Vec<String>>,
     pub max_age: Option<Duration>,
     /// Empty: not written, so that the stage decides.
     pub accept: BTreeSet<Accept>,
+    /// Names of further variables that the command may see.
+    pub env: Vec<String>,
+    pub timeout: Duration,
     /// `deletes`, `replaces`, `removals`, `forgets`, `places`; a limit not written is no limit.
     pub limits: BTreeMap<String, u64>,
     pub protect: Vec<PreviewProtect>,

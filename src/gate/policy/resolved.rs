@@ -218,6 +218,8 @@ fn preview(preview: &PreviewCommand) -> Value {
         "run": preview.run,
         "max_age": preview.max_age.map(write_length),
         "accept": preview.accept,
+        "env": preview.env,
+        "timeout": write_length(preview.timeout),
         "limits": preview.limits,
         "protect": preview.protect.iter().map(|it| json!({
             "types": it.types,

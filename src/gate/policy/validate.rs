@@ -641,6 +641,11 @@ impl Reader<'_> {
             run: table.run.map(|it| self.words(&it)).transpose()?,
             max_age: table.max_age.as_ref().map(|it| self.length(it)).transpose()?,
             accept: self.accept(table.accept.as_ref())?,
+            env: plain(&table.env),
+            timeout: match &table.timeout {
+                Some(word) => self.length(word)?,
+                None => Duration::from_secs(600),
+            },
             limits: written_limits
                 .into_iter()
                 .filter_map(|(name, limit)| Some((name.to_owned(), limit?)))

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::change::{Oid, RepoPath};
+use super::preview::Preview;
 use super::time::Timestamp;
 
 pub mod canonical;
@@ -102,8 +103,7 @@ pub enum Body {
     Withdrawal(Withdrawal),
     Run(Run),
     Waiver(Waiver),
-    /// Kept and shown, not judged by this version: the predicate as it stands.
-    Preview(serde_json::Value),
+    Preview(Box<PreviewRecord>),
     /// Kept and shown, not judged by this version: the predicate as it stands.
     Attribution(serde_json::Value),
     /// The verdict record of a judged change: the predicate as it stands.
@@ -146,7 +146,8 @@ impl Body {
             Body::Withdrawal(it) => Some(&it.by),
             Body::Run(it) => Some(&it.by),
             Body::Waiver(it) => Some(&it.by),
-            Body::Preview(_) | Body::Attribution(_) | Body::Verdict(_) => None,
+            Body::Preview(it) => Some(&it.by),
+            Body::Attribution(_) | Body::Verdict(_) => None,
         }
     }
 
@@ -158,7 +159,8 @@ impl Body {
             Body::Withdrawal(it) => it.by.at,
             Body::Run(it) => it.by.at,
             Body::Waiver(it) => it.by.at,
-            Body::Preview(it) | Body::Attribution(it) | Body::Verdict(it) => it
+            Body::Preview(it) => it.by.at,
+            Body::Attribution(it) | Body::Verdict(it) => it
                 .get("at")
                 .and_then(serde_json::Value::as_str)
                 .and_then(Timestamp::parse)
@@ -297,6 +299,30 @@ pub struct Run {
     pub policy: Option<String>,
     /// From the JUnit report, if the policy names one.
     pub tests: Option<TestCounts>,
+    pub by: Signer,
+}
+
+/// A dry run of infrastructure code at one tree. It holds no values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PreviewRecord {
+    pub repo: Option<String>,
+    /// The `[preview.…]` table's name.
+    pub name: String,
+    /// Digest of the table's own definition: see `gate::run::preview_definition`.
+    pub definition: String,
+    pub engine: String,
+    pub commit: Oid,
+    pub tree: Oid,
+    /// SHA-256 of the engine's own plan, if there was a file of it.
+    pub plan: Option<String>,
+    /// SHA-256 of the plan's JSON.
+    pub json: String,
+    /// The plan was made elsewhere; whoever signed says that it is of this tree.
+    pub imported: bool,
+    pub preview: Preview,
+    pub client: String,
+    /// SHA-256 of the policy's bytes.
+    pub policy: Option<String>,
     pub by: Signer,
 }
 

@@ -3,12 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::super::change::{Oid, RepoPath};
+use super::super::preview::{Action, Counts, Note, Preview, Row};
 use super::super::time::Timestamp;
 use super::canonical::{is_lower_hex, is_sha256};
 use super::statement::{MAX_FILES, RecordError};
 use super::{
-    Body, Content, FileDelta, Judgement, RecordType, Run, Shown, Side, Signer, TestCounts, Waiver,
-    Withdrawal,
+    Body, Content, FileDelta, Judgement, PreviewRecord, RecordType, Run, Shown, Side, Signer,
+    TestCounts, Waiver, Withdrawal,
 };
 
 /// Writes a body's predicate.
@@ -18,7 +19,8 @@ pub(super) fn write(body: &Body) -> Result<Value, RecordError> {
         Body::Withdrawal(it) => write_withdrawal(it),
         Body::Run(it) => write_run(it),
         Body::Waiver(it) => write_waiver(it)?,
-        Body::Preview(it) | Body::Attribution(it) | Body::Verdict(it) => it.clone(),
+        Body::Preview(it) => write_preview(it),
+        Body::Attribution(it) | Body::Verdict(it) => it.clone(),
     })
 }
 
@@ -31,7 +33,7 @@ pub(super) fn read(record_type: RecordType, predicate: &Value) -> Result<Body, R
         RecordType::Withdrawal => Body::Withdrawal(read_withdrawal(&fields)?),
         RecordType::Run => Body::Run(read_run(&fields)?),
         RecordType::Waiver => Body::Waiver(read_waiver(&fields)?),
-        RecordType::Preview => Body::Preview(as_it_stands(&fields, predicate)?),
+        RecordType::Preview => Body::Preview(Box::new(read_preview(&fields)?)),
         RecordType::Attribution => Body::Attribution(as_it_stands(&fields, predicate)?),
         RecordType::Verdict => Body::Verdict(as_it_stands(&fields, predicate)?),
     })
@@ -181,6 +183,113 @@ fn read_run(fields: &Fields) -> Result<Run, RecordError> {
     })
 }
 
+fn write_preview(record: &PreviewRecord) -> Value {
+    let preview = &record.preview;
+    let counts: Map<String, Value> = preview
+        .counts
+        .actions
+        .iter()
+        .map(|(action, count)| (action.word().to_owned(), (*count).into()))
+        .collect();
+    let note = |note: &Note| json!({ "address": note.address, "what": note.what });
+    let mut predicate = Map::new();
+    predicate.insert("by".into(), write_signer(&record.by));
+    predicate.insert("client".into(), record.client.as_str().into());
+    predicate.insert("commit".into(), record.commit.as_str().into());
+    predicate.insert(
+        "counts".into(),
+        json!({
+            "actions": counts,
+            "places": preview.counts.places,
+            "uncertain": preview.counts.uncertain,
+        }),
+    );
+    predicate.insert("definition".into(), record.definition.as_str().into());
+    predicate.insert("engine".into(), record.engine.as_str().into());
+    predicate.insert("imported".into(), record.imported.into());
+    predicate.insert("json".into(), record.json.as_str().into());
+    predicate.insert("name".into(), record.name.as_str().into());
+    predicate.insert("notes".into(), preview.notes.iter().map(note).collect());
+    predicate.insert("omitted".into(), preview.omitted.into());
+    predicate.insert("partial".into(), json!(preview.partial));
+    predicate.insert("rows".into(), preview.rows.iter().map(write_row).collect());
+    predicate.insert("tree".into(), record.tree.as_str().into());
+    insert_some(&mut predicate, "format", preview.format.as_deref());
+    insert_some(&mut predicate, "made", preview.made.map(|at| at.to_string()));
+    insert_some(&mut predicate, "plan", record.plan.as_deref());
+    insert_some(&mut predicate, "policy", record.policy.as_deref());
+    insert_some(&mut predicate, "repo", record.repo.as_deref());
+    insert_some(&mut predicate, "version", preview.version.as_deref());
+    predicate.into()
+}
+
+fn write_row(row: &Row) -> Value {
+    let mut members = Map::new();
+    members.insert("action".into(), row.action.word().into());
+    members.insert("address".into(), row.address.as_str().into());
+    members.insert("type".into(), row.kind.as_str().into());
+    insert_some(&mut members, "place", row.place.as_deref());
+    insert_some(&mut members, "reason", row.reason.as_deref());
+    if !row.paths.is_empty() {
+        members.insert("paths".into(), json!(row.paths));
+    }
+    insert_some(&mut members, "uncertain", row.uncertain.then_some(true));
+    members.into()
+}
+
+fn read_preview(fields: &Fields) -> Result<PreviewRecord, RecordError> {
+    let counts = fields.object("counts")?;
+    let mut actions = std::collections::BTreeMap::new();
+    let by_action = counts.object("actions")?;
+    for word in by_action.members.keys() {
+        let action = Action::of(word).ok_or_else(|| by_action.wrong(word, "an action"))?;
+        actions.insert(action, by_action.number(word)?);
+    }
+    let rows = fields.objects("rows")?.iter().map(read_row).collect::<Result<_, _>>()?;
+    let note = |it: &Fields| Ok(Note { what: it.owned("what")?, address: it.owned("address")? });
+    Ok(PreviewRecord {
+        repo: fields.optional_text("repo")?,
+        name: fields.owned("name")?,
+        definition: fields.sha256("definition")?,
+        engine: fields.owned("engine")?,
+        commit: fields.oid("commit")?,
+        tree: fields.oid("tree")?,
+        plan: fields.optional_sha256("plan")?,
+        json: fields.sha256("json")?,
+        imported: fields.flag("imported")?,
+        preview: Preview {
+            version: fields.optional_text("version")?,
+            format: fields.optional_text("format")?,
+            made: fields.optional("made").map(|_| fields.time("made")).transpose()?,
+            partial: fields.texts("partial")?,
+            rows,
+            omitted: fields.number("omitted")?,
+            counts: Counts {
+                actions,
+                uncertain: counts.number("uncertain")?,
+                places: counts.number("places")?,
+            },
+            notes: fields.objects("notes")?.iter().map(note).collect::<Result<_, RecordError>>()?,
+        },
+        client: fields.owned("client")?,
+        policy: fields.optional_sha256("policy")?,
+        by: read_signer(&fields.object("by")?)?,
+    })
+}
+
+fn read_row(fields: &Fields) -> Result<Row, RecordError> {
+    let action = Action::of(fields.text("action")?);
+    Ok(Row {
+        action: action.ok_or_else(|| fields.wrong("action", "an action"))?,
+        address: fields.owned("address")?,
+        kind: fields.owned("type")?,
+        place: fields.optional_text("place")?,
+        reason: fields.optional_text("reason")?,
+        paths: fields.optional("paths").map_or(Ok(Vec::new()), |_| fields.texts("paths"))?,
+        uncertain: fields.optional("uncertain").map_or(Ok(false), |_| fields.flag("uncertain"))?,
+    })
+}
+
 fn write_content(content: &Content) -> Result<Value, RecordError> {
     if content.files.len() > MAX_FILES {
         return Err(RecordError::TooManyFiles(content.files.len()));
@@ -292,10 +401,7 @@ fn write_shown(shown: &Shown) -> Value {
 
 fn read_shown(fields: &Fields) -> Result<Shown, RecordError> {
     Ok(Shown {
-        assisted: fields
-            .value("assisted")?
-            .as_bool()
-            .ok_or_else(|| fields.wrong("assisted", "true or false"))?,
+        assisted: fields.flag("assisted")?,
         added: fields.number("added")?,
         assisted_added: fields.number("assisted_added")?,
         agents: fields.texts("agents")?,
@@ -382,6 +488,15 @@ impl<'a> Fields<'a> {
 
     fn object(&self, name: &str) -> Result<Fields<'a>, RecordError> {
         Fields::of(self.value(name)?, &format!("{}.{name}", self.place))
+    }
+
+    fn objects(&self, name: &str) -> Result<Vec<Fields<'a>>, RecordError> {
+        let place = format!("{}.{name}", self.place);
+        self.array(name)?.iter().map(|item| Fields::of(item, &place)).collect()
+    }
+
+    fn flag(&self, name: &str) -> Result<bool, RecordError> {
+        self.value(name)?.as_bool().ok_or_else(|| self.wrong(name, "true or false"))
     }
 
     fn array(&self, name: &str) -> Result<&'a [Value], RecordError> {

@@ -94,12 +94,16 @@ fn subject(body: &Body, predicate: &Value) -> Result<Value, RecordError> {
                 named("files", "sha256", &sha256(&files)),
             ])
         }
+        Body::Preview(preview) => json!([
+            named("commit", "gitCommit", preview.commit.as_str()),
+            named("tree", "gitTree", preview.tree.as_str()),
+        ]),
         Body::Run(run) => json!([
             named("commit", "gitCommit", run.commit.as_str()),
             named("tree", "gitTree", run.tree.as_str()),
         ]),
         Body::Withdrawal(withdrawal) => json!([named("record", "sha256", &withdrawal.record)]),
-        Body::Preview(_) | Body::Attribution(_) | Body::Verdict(_) => {
+        Body::Attribution(_) | Body::Verdict(_) => {
             json!([named("predicate", "sha256", &sha256(&canonical::write(predicate)?))])
         }
     })

@@ -151,13 +151,39 @@ pub fn judge_pair_of_tips(
     rules: &[ApprovalRule],
     evidence: &Evidence,
 ) -> Outcome {
+    let of_these = |judgement: &Judgement| {
+        judgement.content.base == case.change.base && judgement.content.head == case.change.head
+    };
+    judge_only(case, obligation, rules, evidence, &of_these)
+}
+
+/// Judges what a preview shows: only approvals whose signer was shown that
+/// very preview count.
+pub fn judge_over_preview(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    rules: &[ApprovalRule],
+    evidence: &Evidence,
+    preview: &str,
+) -> Outcome {
+    let over_it =
+        |judgement: &Judgement| judgement.shown.previews.iter().any(|shown| shown == preview);
+    judge_only(case, obligation, rules, evidence, &over_it)
+}
+
+/// Judges by those approvals alone that `keep` accepts; rejections and
+/// withdrawals stand.
+fn judge_only(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    rules: &[ApprovalRule],
+    evidence: &Evidence,
+    keep: &dyn Fn(&Judgement) -> bool,
+) -> Outcome {
     let mut narrowed = evidence.clone();
     if let Ok(ledger) = &mut narrowed.ledger {
         ledger.records.retain(|signed| match &signed.record.body {
-            Body::Approval(judgement) => {
-                judgement.content.base == case.change.base
-                    && judgement.content.head == case.change.head
-            }
+            Body::Approval(judgement) => keep(judgement),
             Body::Withdrawal(_)
             | Body::Rejection(_)
             | Body::Run(_)

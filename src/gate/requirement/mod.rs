@@ -2,6 +2,7 @@
 
 pub mod approvals;
 pub mod disclosure;
+pub mod preview;
 pub mod tests;
 pub mod waiver;
 
@@ -83,7 +84,7 @@ impl Requirement {
             }
             Requirement::Tests(names) => tests::judge(case, names, evidence),
             Requirement::Coverage(_) => not_evaluable("coverage of the assisted lines"),
-            Requirement::Preview(_) => not_evaluable("previews"),
+            Requirement::Preview(names) => preview::judge(case, obligation, names, evidence),
             Requirement::Disclosure => disclosure::judge(case, obligation),
         }
     }

@@ -1,0 +1,359 @@
+//! The named previews were made for exactly this tree, show the whole change,
+//! are fresh, and do no more than the policy lets pass; or people approved
+//! exactly what they show.
+
+use super::{Outcome, approvals};
+use crate::gate::change::printable;
+use crate::gate::evidence::{Evidence, LedgerView};
+use crate::gate::obligation::{Case, Obligation};
+use crate::gate::policy::{ApprovalRule, Carry, Policy, Presence, PreviewCommand, PreviewProtect};
+use crate::gate::preview::{Action, Preview, Row, evaluable, matches_stars, summary};
+use crate::gate::record::{Body, PreviewRecord};
+use crate::gate::requirement::Requirement;
+use crate::gate::run::{Counting, Kind, preview_definition, vouched};
+use crate::gate::verdict::{Code, State};
+
+/// How far a plan's clock may be ahead of ours, in seconds.
+const CLOCK_SKEW: i64 = 600;
+/// How many rows a finding names.
+const NAMED: usize = 3;
+
+/// A recorded preview of this tree that counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing<'e> {
+    pub id: &'e str,
+    pub record: &'e PreviewRecord,
+    pub kind: Kind,
+}
+
+/// Why a recorded preview of this tree does not count.
+struct Refused {
+    id: String,
+    code: Code,
+    why: String,
+}
+
+/// What a preview does beyond what the policy lets pass.
+#[derive(Clone, Debug, Default)]
+pub struct Excess<'p> {
+    /// `deletes 3 (limit 0)`
+    pub over: Vec<String>,
+    /// Protected rows of the policy that are touched, and one row that does.
+    pub protected: Vec<(&'p PreviewProtect, String)>,
+}
+
+impl Excess<'_> {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.over.is_empty() && self.protected.is_empty()
+    }
+
+    /// Both, in one line.
+    pub fn describe(&self) -> String {
+        let protected = self.protected.iter().map(|(_, touched)| format!("protected: {touched}"));
+        self.over.iter().cloned().chain(protected).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Compares a preview with the limits and the protected types of the policy.
+pub fn excess<'p>(command: &'p PreviewCommand, preview: &Preview) -> Excess<'p> {
+    let mut excess = Excess::default();
+    for (name, limit) in &command.limits {
+        let count = preview.counts.limited(name);
+        if count > *limit {
+            excess.over.push(format!("{name} {count} (limit {limit})"));
+        }
+    }
+    for protect in &command.protect {
+        let touched: Vec<&Row> = preview.rows.iter().filter(|row| touches(protect, row)).collect();
+        // What is not kept row by row could be anything.
+        if !touched.is_empty() || preview.omitted > 0 {
+            let named = name_rows(&touched);
+            let text = if named.is_empty() {
+                format!("{} rows that are not kept", preview.omitted)
+            } else {
+                named
+            };
+            excess.protected.push((protect, text));
+        }
+    }
+    excess
+}
+
+/// Whether a row does something protected. What is not known could be that.
+fn touches(protect: &PreviewProtect, row: &Row) -> bool {
+    let is_type = protect.types.iter().any(|pattern| matches_stars(pattern, &row.kind));
+    let is_action = row.uncertain
+        || row.action == Action::Unknown
+        || protect.actions.iter().any(|action| action == row.action.word());
+    is_type && is_action
+}
+
+/// The first rows, in words.
+fn name_rows(rows: &[&Row]) -> String {
+    let mut named: Vec<String> = rows
+        .iter()
+        .take(NAMED)
+        .map(|row| {
+            let place = row.place.as_ref().map(|it| format!(" in {it}")).unwrap_or_default();
+            let paths = if row.paths.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", row.paths.join(", "))
+            };
+            printable(&format!("{} {}{paths}{place}", row.action.word(), row.address))
+        })
+        .collect();
+    if rows.len() > NAMED {
+        named.push(format!("and {} more", rows.len() - NAMED));
+    }
+    named.join(", ")
+}
+
+/// The newest preview of each name that counts: what an approver is shown, and
+/// approves with the content.
+pub fn shown<'e>(
+    case: &Case<'_>,
+    obligations: &[Obligation<'_>],
+    evidence: &'e Evidence,
+) -> Vec<Standing<'e>> {
+    let Ok(ledger) = &evidence.ledger else { return Vec::new() };
+    let mut names: Vec<&String> = obligations
+        .iter()
+        .flat_map(|obligation| &obligation.rule.require)
+        .flat_map(|staged| match &staged.requirement {
+            Requirement::Preview(names) => names.as_slice(),
+            Requirement::Approvals(_)
+            | Requirement::Tests(_)
+            | Requirement::Coverage(_)
+            | Requirement::Disclosure => &[],
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    let commands = names.into_iter().filter_map(|name| case.policy.previews.get(name));
+    commands
+        .filter_map(|command| standing(case, command, ledger, evidence).0.into_iter().next())
+        .collect()
+}
+
+/// Judges every named preview; the worst of them is the outcome.
+pub fn judge(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    names: &[String],
+    evidence: &Evidence,
+) -> Outcome {
+    let ledger = match &evidence.ledger {
+        Ok(ledger) => ledger,
+        Err(reason) => return Outcome::undecided(Code::PreviewMissing, reason),
+    };
+    let mut lines = Vec::new();
+    let mut worst = Outcome::satisfied(String::new());
+    for name in names {
+        let outcome = match case.policy.previews.get(name) {
+            Some(command) => one(case, obligation, command, ledger, evidence),
+            None => {
+                let reason = format!("the policy has no preview `{name}`");
+                Outcome::undecided(Code::PreviewMissing, &reason)
+            }
+        };
+        lines.push(outcome.detail.clone());
+        if outcome.state > worst.state {
+            worst = outcome;
+        }
+    }
+    Outcome { detail: lines.join("; "), ..worst }
+}
+
+fn one(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    command: &PreviewCommand,
+    ledger: &LedgerView,
+    evidence: &Evidence,
+) -> Outcome {
+    if !evaluable(&command.engine) {
+        let reason = format!(
+            "`{}` is of the engine `{}`, whose previews this version cannot read",
+            command.name, command.engine
+        );
+        return Outcome::undecided(Code::NotEvaluable, &reason);
+    }
+    let (standing, refused) = standing(case, command, ledger, evidence);
+    let mut newest = None;
+    // As with runs, one that satisfies is enough: then the loss of a record never lets a change
+    // through.
+    for preview in &standing {
+        let outcome = assess(case, obligation, command, preview, evidence);
+        if outcome.state == State::Satisfied {
+            return outcome;
+        }
+        newest = newest.or(Some(outcome));
+    }
+    newest.unwrap_or_else(|| missing(case, command, refused.first()))
+}
+
+fn missing(case: &Case<'_>, command: &PreviewCommand, refused: Option<&Refused>) -> Outcome {
+    let name = &command.name;
+    let (code, detail) = match refused {
+        None => (Code::PreviewMissing, format!("`{name}` was not made for this tree")),
+        Some(refused) => {
+            let id = short(&refused.id);
+            let detail = format!("`{name}` ({id}) of this tree does not count: {}", refused.why);
+            (refused.code, detail)
+        }
+    };
+    let next = Some(format!("countersign preview {}", case.range));
+    Outcome { state: State::Missing, code, detail, next, people: Vec::new() }
+}
+
+/// The recorded previews of this tree, newest first: those that count, and
+/// those that do not.
+fn standing<'e>(
+    case: &Case<'_>,
+    command: &PreviewCommand,
+    ledger: &'e LedgerView,
+    evidence: &Evidence,
+) -> (Vec<Standing<'e>>, Vec<Refused>) {
+    let counting =
+        Counting { policy: case.policy, stage: case.stage, ledger_cuts: &evidence.ledger_cuts };
+    let wanted = preview_definition(command);
+    let (mut counted, mut refused) = (Vec::new(), Vec::new());
+    for signed in &ledger.records {
+        let Body::Preview(record) = &signed.record.body else { continue };
+        if record.name != command.name || record.tree != case.change.head_tree {
+            continue;
+        }
+        let id = signed.record.id.as_str();
+        let mut refuse = |code, why: String| {
+            refused.push((made(record), Refused { id: id.to_owned(), code, why }));
+        };
+        match vouched(signed, record.repo.as_deref(), &command.accept, &counting) {
+            Err(refusal) => refuse(Code::PreviewMissing, refusal.to_string()),
+            Ok(_) if record.definition != wanted || record.engine != command.engine => {
+                refuse(
+                    Code::PreviewMissing,
+                    "its definition in the policy changed since".to_owned(),
+                );
+            }
+            Ok(_) if !record.preview.partial.is_empty() => {
+                let why = printable(&record.preview.partial.join("; "));
+                refuse(Code::PreviewMissing, format!("it does not show the whole change: {why}"));
+            }
+            Ok(kind) => match fresh(case, command, record) {
+                Err(why) => refuse(Code::PreviewStale, why),
+                Ok(()) => counted.push(Standing { id, record, kind }),
+            },
+        }
+    }
+    counted.sort_by_key(|it| std::cmp::Reverse((made(it.record), it.record.by.at, it.id)));
+    refused.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    (counted, refused.into_iter().map(|(_, refused)| refused).collect())
+}
+
+/// When the plan was made, as it says; else when it was recorded.
+fn made(record: &PreviewRecord) -> crate::gate::time::Timestamp {
+    record.preview.made.unwrap_or(record.by.at)
+}
+
+fn fresh(case: &Case<'_>, command: &PreviewCommand, record: &PreviewRecord) -> Result<(), String> {
+    let made = made(record);
+    let Some(until) = Policy::age_limit(made, command.max_age) else { return Ok(()) };
+    if made.0 > case.now.0.saturating_add(CLOCK_SKEW) {
+        return Err(format!("it says that it was made at {made}, which is yet to come"));
+    }
+    if case.now > until {
+        return Err(format!("it is from {made}, older than the policy allows"));
+    }
+    Ok(())
+}
+
+/// Judges what one preview shows.
+fn assess(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    command: &PreviewCommand,
+    standing: &Standing<'_>,
+    evidence: &Evidence,
+) -> Outcome {
+    let preview = &standing.record.preview;
+    let mut detail = format!(
+        "`{}` ({}, {}): {}",
+        command.name,
+        short(standing.id),
+        standing.kind.describe(),
+        summary(preview)
+    );
+    let excess = excess(command, preview);
+    if excess.is_empty() {
+        return Outcome::satisfied(detail);
+    }
+    detail.push_str(&format!("; {}", excess.describe()));
+    if excess.protected.is_empty() {
+        let rows: Vec<&Row> = preview.rows.iter().collect();
+        detail.push_str(&format!("; {}", name_rows(&rows)));
+    }
+    let own: Vec<ApprovalRule> = obligation
+        .rule
+        .require
+        .iter()
+        .flat_map(|staged| match &staged.requirement {
+            Requirement::Approvals(rules) => rules.clone(),
+            Requirement::Tests(_)
+            | Requirement::Coverage(_)
+            | Requirement::Preview(_)
+            | Requirement::Disclosure => Vec::new(),
+        })
+        .collect();
+    if !excess.over.is_empty() && own.is_empty() {
+        detail.push_str("; the rule asks for no approvals, so nobody can let that pass");
+        return Outcome {
+            state: State::Unsatisfiable,
+            code: Code::PreviewOverLimit,
+            detail,
+            next: None,
+            people: Vec::new(),
+        };
+    }
+    let protectors: Vec<ApprovalRule> =
+        excess.protected.iter().map(|(protect, _)| protector(protect)).collect();
+    let over = if excess.over.is_empty() { Vec::new() } else { own };
+    let asked = [(Code::PreviewOverLimit, over), (Code::PreviewProtected, protectors)];
+    let (mut worst, mut words) = (None::<Outcome>, Vec::new());
+    for (code, rules) in asked.iter().filter(|(_, rules)| !rules.is_empty()) {
+        let outcome = approvals::judge_over_preview(case, obligation, rules, evidence, standing.id);
+        if !words.contains(&outcome.detail) {
+            words.push(outcome.detail.clone());
+        }
+        if outcome.state > State::Waived && worst.as_ref().is_none_or(|it| outcome.state > it.state)
+        {
+            let code = if outcome.code == Code::Rejected { Code::Rejected } else { *code };
+            worst = Some(Outcome { code, ..outcome });
+        }
+    }
+    detail.push_str(&format!("; this very preview {}", words.join("; ")));
+    match worst {
+        None => Outcome::satisfied(detail),
+        Some(outcome) => {
+            // The preview is there, and says no.
+            let state = if outcome.state == State::Missing { State::Failed } else { outcome.state };
+            Outcome { state, detail, ..outcome }
+        }
+    }
+}
+
+/// What a protected row asks for.
+fn protector(protect: &PreviewProtect) -> ApprovalRule {
+    ApprovalRule {
+        count: protect.count,
+        from: protect.from.clone(),
+        presence: Presence::None,
+        carry: Carry::Exact,
+        max_age: None,
+    }
+}
+
+fn short(id: &str) -> &str {
+    &id[..12.min(id.len())]
+}

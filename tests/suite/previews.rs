@@ -1,0 +1,189 @@
+//! The security-group incident: a rule dropped from a shared module is gone in
+//! three regions at once. Each way in which it can happen is stopped, shown in
+//! one screen, and let through only by an approval that covers that very plan.
+
+use serde_json::{Value, json};
+
+use crate::shop::{Said, Shop, approve, commit_unwatched, countersign, judged};
+
+const POLICY: &str = r#"
+[trust]
+repo_id = "shop"
+
+[groups]
+infra = ["ana", "bo"]
+
+[[rule]]
+id = "infra"
+paths = ["/infra/**"]
+require.approvals = [{ count = 1, from = ["infra"] }]
+require.preview = ["plan"]
+
+[preview.plan]
+engine = "terraform"
+root = "infra"
+run = ["sh", "-c", "cp plan.json \"$COUNTERSIGN_OUT\""]
+max_age = "24h"
+limits = { deletes = 0, replaces = 0, forgets = 0, places = 3 }
+protect = [{ types = ["aws_security_group*"], actions = ["delete", "replace", "removal", "forget"], from = ["bo"] }]
+"#;
+
+const REGIONS: [&str; 3] = ["us-east-1", "eu-west-1", "ap-southeast-2"];
+
+/// A plan that does this to the rule in every region.
+fn plan(actions: &[&str], before: &Value, after: &Value) -> Value {
+    let change = |region: &&str| {
+        let mut before = before.clone();
+        before["arn"] = json!(format!("arn:aws:ec2:{region}:1:security-group-rule/sgr-1"));
+        json!({
+            "address": format!("module.edge[\"{region}\"].aws_security_group_rule.in"),
+            "mode": "managed", "type": "aws_security_group_rule",
+            "change": { "actions": actions, "before": before, "after": after },
+        })
+    };
+    let changes: Vec<Value> = REGIONS.iter().map(change).collect();
+    json!({ "format_version": "1.2", "terraform_version": "1.9.0", "resource_changes": changes })
+}
+
+fn dropped() -> Value {
+    plan(&["delete"], &json!({ "from_port": 8080 }), &Value::Null)
+}
+
+/// Ana's clone with chi's change of the module, whose plan stands beside it.
+fn incident(plan: &Value) -> Option<Shop> {
+    let shop = Shop::installed(POLICY)?;
+    shop.ana.write("infra/edge.tf", "# 8080 is not used any more\n");
+    shop.ana.write("infra/plan.json", plan.to_string());
+    shop.ana.git(&["config", "user.name", "chi"]);
+    shop.ana.git(&["config", "user.email", "chi@example.com"]);
+    let mut command = shop.ana.git_command(&[
+        "-c",
+        "core.hooksPath=/dev/null",
+        "commit",
+        "-q",
+        "-m",
+        "drop a rule",
+    ]);
+    shop.ana.git(&["add", "-A"]);
+    for role in ["AUTHOR", "COMMITTER"] {
+        command
+            .env(format!("GIT_{role}_NAME"), "chi")
+            .env(format!("GIT_{role}_EMAIL"), "chi@example.com");
+    }
+    assert!(command.status().unwrap().success());
+    Some(shop)
+}
+
+#[track_caller]
+fn blocked(shop: &Shop, expected: &[&str]) -> Said {
+    let said = shop.push(&["origin", "topic:main"]);
+    assert!(!said.passes(), "{}", said.text);
+    assert_eq!(said.codes(), expected, "{}", said.text);
+    said
+}
+
+#[test]
+fn a_dropped_rule_is_let_through_only_by_an_approval_of_its_plan() {
+    let Some(shop) = incident(&dropped()) else { return };
+    blocked(&shop, &["approval-missing", "preview-missing"]);
+    // The content alone is approved before anybody saw what it does.
+    approve(&shop.ana, "ana", None);
+    approve(&shop.ana, "bo", None);
+    blocked(&shop, &["preview-missing"]);
+
+    let said = countersign(&shop.ana, &["preview", "-q"]);
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    let expected = "\
+plan: 3 deletes in 3 places
+  delete  aws_security_group_rule  module.edge[\"ap-southeast-2\"].aws_security_group_rule.in  ap-southeast-2
+  delete  aws_security_group_rule  module.edge[\"eu-west-1\"].aws_security_group_rule.in       eu-west-1
+  delete  aws_security_group_rule  module.edge[\"us-east-1\"].aws_security_group_rule.in       us-east-1
+✗ deletes 3 (limit 0)
+✗ protected, 1 of bo: delete module.edge[\"ap-southeast-2\"].aws_security_group_rule.in in ap-southeast-2, delete module.edge[\"eu-west-1\"].aws_security_group_rule.in in eu-west-1, delete module.edge[\"us-east-1\"].aws_security_group_rule.in in us-east-1
+";
+    assert!(said.text.starts_with(expected), "{}", said.text);
+    let said = blocked(&shop, &["preview-over-limit"]);
+    assert!(said.text.contains("3 deletes in 3 places"), "{}", said.text);
+
+    // Ana is in the rule's group, and nobody of the protected type's.
+    approve(&shop.ana, "ana", None);
+    blocked(&shop, &["preview-protected"]);
+    approve(&shop.ana, "bo", None);
+    assert_eq!(
+        judged(&shop.ana, &[]),
+        ["pass", "infra approvals satisfied", "infra preview satisfied"]
+    );
+    // Another tree is another plan, and nothing that was approved covers it.
+    shop.ana.write("infra/edge.tf", "# more\n");
+    commit_unwatched(&shop.ana, "more");
+    blocked(&shop, &["approval-missing", "preview-missing"]);
+    shop.ana.git(&["reset", "-q", "--hard", "HEAD^"]);
+    let said = shop.push(&["origin", "topic:main"]);
+    assert!(said.passes(), "{}", said.text);
+}
+
+/// What `preview --plan` and then `check` say of a plan once bo and ana approved the content.
+#[track_caller]
+fn check(plan: &Value, exit: i32, codes: &[&str]) {
+    let Some(shop) = incident(plan) else { return };
+    approve(&shop.ana, "ana", None);
+    let said = countersign(&shop.ana, &["preview", "--only", "plan", "--plan", "infra/plan.json"]);
+    assert_eq!(said.code, Some(exit), "{}", said.text);
+    let judged = countersign(&shop.ana, &["check"]);
+    assert_eq!(judged.codes(), codes, "{}", judged.text);
+}
+
+#[test]
+fn every_variant_of_the_incident_is_stopped() {
+    let group = |ports: &[u16]| {
+        let ingress: Vec<Value> = ports.iter().map(|port| json!({ "from_port": port })).collect();
+        json!({ "ingress": ingress })
+    };
+    let with = |name: &str, value: Value| {
+        let mut plan = plan(&["create"], &json!({}), &json!({ "region": "us-east-1" }));
+        plan[name] = value;
+        plan
+    };
+    check(&with("terraform_version", json!("1.9.1")), 0, &[]);
+    check(&plan(&["delete", "create"], &group(&[1]), &group(&[2])), 1, &["preview-over-limit"]);
+    check(&plan(&["create", "delete"], &group(&[1]), &group(&[2])), 1, &["preview-over-limit"]);
+    check(&plan(&["forget"], &group(&[1]), &Value::Null), 1, &["preview-over-limit"]);
+    check(&plan(&["new word"], &group(&[1]), &Value::Null), 1, &["preview-over-limit"]);
+    // No resource goes, and a rule does.
+    check(&plan(&["update"], &group(&[1, 2]), &group(&[2])), 1, &["preview-protected"]);
+    check(&plan(&["update"], &group(&[1]), &group(&[1, 2])), 0, &[]);
+    let mut unknown = plan(&["update"], &group(&[1]), &json!({}));
+    for change in unknown["resource_changes"].as_array_mut().unwrap() {
+        change["change"]["after_unknown"] = json!({ "ingress": true });
+    }
+    check(&unknown, 1, &["preview-protected"]);
+    // Not the whole change: no approval could know what it says yes to.
+    let state =
+        json!({ "values": { "root_module": { "resources": [{ "address": "aws_vpc.a" }] } } });
+    check(&with("prior_state", state), 1, &["preview-missing"]);
+    check(&with("complete", json!(false)), 1, &["preview-missing"]);
+    check(&with("timestamp", json!("2020-01-01T00:00:00Z")), 0, &["preview-stale"]);
+    check(&with("format_version", json!("2.0")), 2, &["preview-missing"]);
+}
+
+#[test]
+fn a_plan_is_shown_for_a_pull_request() {
+    let Some(shop) = incident(&dropped()) else { return };
+    let words = ["preview", "--format", "markdown"];
+    let said = Said::new(&shop.ana.countersign(&words));
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    for line in [
+        "**plan**: 3 deletes in 3 places",
+        "| action | type | address | place |",
+        r#"| **delete** | aws\_security\_group\_rule | module.edge\[\"eu-west-1\"\].aws\_security\_group\_rule.in | eu-west-1 |"#,
+        "**Needs an approval of this very preview:** deletes 3 (limit 0)",
+    ] {
+        assert!(said.text.lines().any(|it| it == line), "{line}\n{}", said.text);
+    }
+    let output = shop.ana.countersign(&["preview", "--format", "json"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["previews"][0]["rows"][2]["place"], "us-east-1");
+    assert_eq!(document["previews"][0]["counts"]["delete"], 3);
+    let output = shop.ana.countersign(&["check", "--format", "markdown"]);
+    assert_eq!(output.status.code(), Some(2));
+}
