@@ -77,6 +77,7 @@ fn main() {
     history(&place);
     rules(&place);
     ledger(&place);
+    previews(&place);
 }
 
 /// The folder that all repositories lie in, and the environment they see.
@@ -354,6 +355,56 @@ fn ledger(place: &Place) {
 }
 
 /// Where an approval of three files stands, and its bytes.
+/// A plan of 100 MB: 30,000 resources that stand twice in it and change
+/// little, with what people write into user data and policies.
+fn previews(place: &Place) {
+    let policy = format!(
+        "{POLICY}\n[preview.plan]\nengine = \"terraform\"\nlimits = {{ deletes = 0, places = 1 }}\n\
+         protect = [{{ types = [\"aws_security_group*\"], actions = [\"delete\", \"removal\"] }}]\n"
+    );
+    let dir = place.repository("previews", &every_service(&policy));
+    let (mut changes, mut state) = (String::new(), String::new());
+    for number in 0..30_000 {
+        let region = ["eu-west-1", "us-east-1", "ap-southeast-2"][number % 3];
+        let ingress = (0..8).fold(String::new(), |mut text, port| {
+            let comma = if port == 0 { "" } else { "," };
+            write!(text, "{comma}{{\"from_port\":{port},\"to_port\":{port},\"cidr_blocks\":[\"10.{port}.0.0/16\"],\"description\":\"service {number}\"}}").unwrap();
+            text
+        });
+        let values = |ingress: &str| {
+            format!(
+                "{{\"arn\":\"arn:aws:ec2:{region}:1:security-group/sg-{number}\",\"id\":\"sg-{number}\",\"ingress\":[{ingress}],\"user_data\":\"{}\"}}",
+                "x".repeat(200)
+            )
+        };
+        let (actions, after) = match number % 30 {
+            0 => ("\"delete\"", "null".to_owned()),
+            1..=5 => ("\"update\"", values("")),
+            _ => ("\"no-op\"", values(&ingress)),
+        };
+        let comma = if number == 0 { "" } else { "," };
+        let head = format!(
+            "\"address\":\"module.edge[\\\"{number}\\\"].aws_security_group.a\",\"mode\":\"managed\",\"type\":\"aws_security_group\",\"provider_name\":\"registry.terraform.io/hashicorp/aws\""
+        );
+        let before = values(&ingress);
+        write!(changes, "{comma}{{{head},\"change\":{{\"actions\":[{actions}],\"before\":{before},\"after\":{after},\"after_unknown\":{{}}}}}}").unwrap();
+        write!(state, "{comma}{{{head},\"values\":{before}}}").unwrap();
+    }
+    let plan = format!(
+        "{{\"format_version\":\"1.2\",\"resource_changes\":[{changes}],\"prior_state\":{{\"values\":{{\"root_module\":{{\"resources\":[{state}]}}}}}}}}"
+    );
+    std::fs::write(place.folder.join("plan.json"), &plan).unwrap();
+    let megabytes = plan.len() as f64 / 1e6;
+    drop((plan, changes, state));
+    let words = ["preview", "--only", "plan", "--plan", "../plan.json"];
+    let each = format!("'{BINARY}' {}", words.join(" "));
+    let times: Vec<f64> = (0..5).map(|_| place.time(&dir, 1, &each)).collect();
+    row(&format!("preview of a plan of {megabytes:.0} MB"), median(times), None, "<= 1500 ms");
+    if let Some(peak) = place.peak(&dir, &words) {
+        println!("{:<44} {peak:>9.1} {:>9} {:>9}  <= 300 MiB", "  memory, MiB", "", "");
+    }
+}
+
 fn approval(number: usize) -> (String, String) {
     let oid = |seed: usize| Oid::parse(&format!("{seed:040x}")).unwrap();
     let side = |seed| Side { mode: 0o100_644, oid: oid(seed), sha256: None };

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::time::Timestamp;
 
+mod cloudformation;
 mod json;
 mod place;
 mod shrink;
@@ -155,6 +156,8 @@ pub enum PreviewError {
     Terraform(#[source] serde_json::Error),
     #[error("the plan has format version `{0}`; 0.1 to 1.x are known")]
     Format(String),
+    #[error("the change set is not the JSON that `aws cloudformation describe-change-set` prints")]
+    CloudFormation(#[source] serde_json::Error),
     #[error("the preview is not the JSON of docs/previews.md")]
     Json(#[source] serde_json::Error),
     #[error("the preview has the schema `{0}`, not `countersign.preview/1`")]
@@ -165,7 +168,7 @@ pub enum PreviewError {
 
 /// Whether previews of this engine can be read.
 pub fn evaluable(engine: &str) -> bool {
-    matches!(engine, "terraform" | "opentofu" | "json")
+    matches!(engine, "terraform" | "opentofu" | "cloudformation" | "json")
 }
 
 /// Reads an engine's output. What it does not understand is an error or a row
@@ -173,6 +176,7 @@ pub fn evaluable(engine: &str) -> bool {
 pub fn parse(engine: &str, bytes: &[u8]) -> Result<Preview, PreviewError> {
     match engine {
         "terraform" | "opentofu" => terraform::parse(bytes),
+        "cloudformation" => cloudformation::parse(bytes),
         "json" => json::parse(bytes),
         other => Err(PreviewError::Engine(bounded(other))),
     }

@@ -119,7 +119,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// `arn:partition:service:region:account:…`
-fn of_arn(text: &str) -> Option<Spot> {
+pub(super) fn of_arn(text: &str) -> Option<Spot> {
     let mut parts = text.split(':');
     let [scheme, _, service, region_name, account] =
         std::array::from_fn(|_| parts.next().unwrap_or_default());

@@ -18,6 +18,8 @@ const RULES: &[&str] = &[
     "acl",
     "route",
     "binding",
+    "SecurityGroupIngress",
+    "SecurityGroupEgress",
 ];
 
 /// Keys by which an element of a list is the same before and after.

@@ -185,8 +185,11 @@ fn one(
     // As with runs, one that satisfies is enough: then the loss of a record never lets a change
     // through.
     for preview in &standing {
-        let outcome = assess(case, obligation, command, preview, evidence);
+        let mut outcome = assess(case, obligation, command, preview, evidence);
         if outcome.state == State::Satisfied {
+            if newest.is_some() {
+                outcome.detail.push_str("; a newer one of this tree goes beyond the limits");
+            }
             return outcome;
         }
         newest = newest.or(Some(outcome));
