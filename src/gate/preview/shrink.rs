@@ -28,6 +28,9 @@ const IDENTITIES: &[&str] = &["name", "key", "device_name", "id"];
 /// Attributes of text that may hold JSON (policies, container definitions).
 const MAX_JSON: usize = 1 << 20;
 
+/// How many blocks are compared, one with another, to find the same one again.
+const MAX_PAIRS: usize = 250_000;
+
 /// What an update takes away.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Shrinking {
@@ -149,7 +152,8 @@ fn in_array(name: &str, old: &[Value], new: &[Value], unknown: Option<&Value>) -
     if unknown.is_some_and(any_true) {
         return Loss::Unknown;
     }
-    if is_rules {
+    // So many that changed are not paired one with another: what is not looked at is gone.
+    if is_rules || gone.len().saturating_mul(left.len()) > MAX_PAIRS {
         return Loss::Removed;
     }
     let mut worst = Loss::None;
@@ -233,6 +237,16 @@ mod tests {
             "-env ?",
         );
         check(json!({"tags": {"a": "1"}}), json!({"tags": {"a": "2"}}), none(), "- ?");
+    }
+
+    #[test]
+    fn very_many_changed_blocks_are_taken_for_gone() {
+        let blocks = |count: usize, value: u8| {
+            let block = |number| json!({ "name": format!("n{number}"), "value": value });
+            json!({ "setting": (0..count).map(block).collect::<Vec<Value>>() })
+        };
+        check(blocks(400, 1), blocks(400, 2), json!({}), "- ?");
+        check(blocks(600, 1), blocks(600, 2), json!({}), "-setting ?");
     }
 
     #[test]
