@@ -30,5 +30,6 @@ pub mod run;
 pub mod signal;
 pub mod similarity;
 pub mod time;
+pub mod trace;
 pub mod trailer;
 pub mod verdict;
