@@ -78,6 +78,7 @@ fn main() {
     rules(&place);
     ledger(&place);
     previews(&place);
+    sessions(&place);
 }
 
 /// The folder that all repositories lie in, and the environment they see.
@@ -354,7 +355,6 @@ fn ledger(place: &Place) {
     row("  of which the records", ours - plain, None, "<= 50 ms");
 }
 
-/// Where an approval of three files stands, and its bytes.
 /// A plan of 100 MB: 30,000 resources that stand twice in it and change
 /// little, with what people write into user data and policies.
 fn previews(place: &Place) {
@@ -405,6 +405,96 @@ fn previews(place: &Place) {
     }
 }
 
+/// Agents' records: 1 GB seen for the first time, then 100 MB of which 2 MB are
+/// new. Beside each stands a run that finds nothing, for the rest of its work.
+fn sessions(place: &Place) {
+    let mut input = String::from("commit refs/heads/main\n");
+    input.push_str(&header(0, "Begin\n"));
+    file(&mut input, "src/f0.rs", "fn main() {}\n");
+    let dir = place.repository("sessions", &input);
+    std::fs::write(dir.join("src/f1.rs"), "fn one() {}\n").unwrap();
+    place.shell(&dir, "git add -A");
+    let folder = place.folder.join("home/.claude/projects/-shop");
+    std::fs::create_dir_all(&folder).unwrap();
+    let scan = format!("'{BINARY}' scan --sessions");
+    let once = |each: &str| place.time(&dir, 1, each);
+    let nothing = median((0..5).map(|_| once(&scan)).collect());
+    // A session of 5 MB: what is read, run and said; every tenth call edits.
+    let session = |name: usize, calls: usize| -> String {
+        (0..calls).map(|number| session_lines(&dir, name, number)).collect()
+    };
+    let files = 200;
+    let calls = 1_000_000_000 / files * 100 / session(0, 100).len();
+    let write = |files: usize| {
+        for name in 0..files {
+            std::fs::write(folder.join(format!("{name}.jsonl")), session(name, calls)).unwrap();
+        }
+    };
+    write(files);
+    let cache = dir.join(".git/countersign/cache/sessions");
+    let first = (0..5).map(|_| {
+        std::fs::remove_file(&cache).ok();
+        once(&scan) - nothing
+    });
+    row("first scan of 1 GB of session records", median(first.collect()), None, "<= 1500 ms");
+    std::fs::remove_file(&cache).unwrap();
+    if let Some(peak) = place.peak(&dir, &["scan", "--sessions"]) {
+        println!("{:<44} {peak:>9.1} {:>9} {:>9}  <= 64 MiB", "  memory, MiB", "", "");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::remove_file(&cache).ok();
+    write(files / 10);
+    place.shell(&dir, &scan);
+    let again = (0..9).map(|round| {
+        let path = folder.join(format!("{round}.jsonl"));
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str(&session(round, calls * 2 / 5));
+        std::fs::write(&path, text).unwrap();
+        once(&scan) - nothing
+    });
+    // The shell's clock has coarse ticks.
+    let mean = again.sum::<f64>() / 9.0;
+    row("scan of 100 MB, 2 MB of it new", mean, None, "<= 30 ms");
+}
+
+/// A call of an agent and its result, as Claude Code writes them.
+fn session_lines(dir: &Path, session: usize, number: usize) -> String {
+    let cwd = dir.display();
+    let head = format!(
+        "\"isSidechain\":false,\"cwd\":\"{cwd}\",\"sessionId\":\"{session}\",\"version\":\"2.1.146\",\"timestamp\":\"2026-05-20T10:00:00.000Z\""
+    );
+    let path = format!("{cwd}/src/f{}.rs", number % 97);
+    let code = (0..80).fold(String::new(), |mut text, line| {
+        write!(text, "    let value_{line} = compute(input[{line}], \\\"{number}\\\");\\n")
+            .unwrap();
+        text
+    });
+    let (tool, input, result) = if number.is_multiple_of(10) {
+        let new = format!("{code}}}");
+        (
+            "Edit",
+            format!("{{\"file_path\":\"{path}\",\"old_string\":\"}}\",\"new_string\":\"{new}\"}}"),
+            format!(
+                "{{\"filePath\":\"{path}\",\"oldString\":\"}}\",\"newString\":\"{new}\",\"originalFile\":\"{code}\",\"structuredPatch\":[],\"userModified\":false}}"
+            ),
+        )
+    } else {
+        (
+            "Read",
+            format!("{{\"file_path\":\"{path}\"}}"),
+            format!(
+                "{{\"type\":\"text\",\"file\":{{\"filePath\":\"{path}\",\"content\":\"{code}{code}\"}}}}"
+            ),
+        )
+    };
+    format!(
+        "{{{head},\"type\":\"assistant\",\"message\":{{\"model\":\"claude-opus-4-5\",\"role\":\"assistant\",\"content\":[{{\"type\":\"tool_use\",\"id\":\"t{number}\",\"name\":\"{tool}\",\"input\":{input}}}]}}}}\n\
+         {{{head},\"type\":\"user\",\"message\":{{\"role\":\"user\",\"content\":[{{\"tool_use_id\":\"t{number}\",\"type\":\"tool_result\",\"content\":\"{code}\"}}]}},\"toolUseResult\":{result}}}\n"
+    )
+}
+
+/// Where an approval of three files stands, and its bytes.
 fn approval(number: usize) -> (String, String) {
     let oid = |seed: usize| Oid::parse(&format!("{seed:040x}")).unwrap();
     let side = |seed| Side { mode: 0o100_644, oid: oid(seed), sha256: None };

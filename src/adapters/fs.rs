@@ -4,6 +4,7 @@
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 /// What went wrong with which path.
 #[derive(Debug, thiserror::Error)]
@@ -276,6 +277,87 @@ pub fn size(path: &Path) -> Result<u64, FsError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(failed("look at", path)(error)),
     }
+}
+
+/// A regular file as it stands on the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plain {
+    pub size: u64,
+    /// Nanoseconds since the Unix epoch.
+    pub modified: i64,
+    /// Device and number of the file; zeros where the system tells none.
+    pub identity: (u64, u64),
+}
+
+impl Plain {
+    fn of(metadata: &std::fs::Metadata) -> Plain {
+        let since = metadata.modified().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok());
+        let modified = since.map_or(0, |it| i64::try_from(it.as_nanos()).unwrap_or(i64::MAX));
+        #[cfg(unix)]
+        let identity = {
+            use std::os::unix::fs::MetadataExt;
+            (metadata.dev(), metadata.ino())
+        };
+        #[cfg(not(unix))]
+        let identity = (0, 0);
+        Plain { size: metadata.len(), modified, identity }
+    }
+}
+
+/// Opens a regular file, and nothing else: no link at its end is followed, and
+/// a pipe or a device is an error instead of a wait.
+pub fn open_plain(path: &Path) -> Result<(std::fs::File, Plain), FsError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = i32::try_from(flags.bits()).unwrap_or_default();
+        std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+    }
+    let file = options.open(path).map_err(failed("read", path))?;
+    let metadata = file.metadata().map_err(failed("look at", path))?;
+    if !metadata.is_file() {
+        let other = std::io::Error::other("it is no regular file");
+        return Err(failed("read", path)(other));
+    }
+    Ok((file, Plain::of(&metadata)))
+}
+
+/// What stands in a folder: its name, and for a regular file its facts.
+#[derive(Clone, Debug)]
+pub enum Entry {
+    Folder(String),
+    File(String, Plain),
+}
+
+/// The folders and regular files in a folder, in no order. Links and names that
+/// are not UTF-8 are left out; empty if the folder is not there.
+pub fn entries(path: &Path) -> Result<Vec<Entry>, FsError> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(failed("list", path)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(failed("list", path))?;
+        let (Ok(kind), Ok(name)) = (entry.file_type(), entry.file_name().into_string()) else {
+            continue;
+        };
+        if kind.is_dir() {
+            found.push(Entry::Folder(name));
+        } else if kind.is_file() {
+            // What is gone meanwhile is not there.
+            found.extend(entry.metadata().ok().map(|it| Entry::File(name, Plain::of(&it))));
+        }
+    }
+    Ok(found)
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 /// The path with every link resolved.

@@ -13,3 +13,4 @@ pub mod runner;
 pub mod signature;
 pub mod store;
 pub mod supervise;
+pub mod traces;

@@ -109,6 +109,11 @@ impl Store {
         fs::write_atomically(&self.folder("cache")?.join(name), bytes, FILE_MODE)
     }
 
+    /// Writes a cache that costs nothing to lose in a power cut.
+    pub fn replace_cache(&self, name: &str, bytes: &[u8]) -> Result<(), FsError> {
+        fs::replace(&self.folder("cache")?.join(name), bytes, FILE_MODE)
+    }
+
     /// Appends a line to the local audit log. `line` holds no line break.
     pub fn log(&self, line: &str) -> Result<(), FsError> {
         let path = self.folder("")?.join("log");

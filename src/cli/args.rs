@@ -102,6 +102,8 @@ pub enum Command {
     Check(Check),
     /// Detect AI assistance in commits; needs no policy
     Scan(Scan),
+    /// Show the agents that keep records on this machine
+    Agents(Agents),
     /// Approve exactly this content with your ssh key
     Approve(Approve),
     /// Reject exactly this content with your ssh key
@@ -212,6 +214,21 @@ pub struct Scan {
     /// Look at every ref
     #[arg(long)]
     pub all: bool,
+    /// Show the edits that agents recorded of the files that are not committed yet
+    #[arg(long, conflicts_with_all = ["range", "all"])]
+    pub sessions: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Agents {
+    #[command(subcommand)]
+    pub command: Option<AgentsCommand>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub enum AgentsCommand {
+    /// List what agents keep on this machine, where, and how much [the default]
+    List,
 }
 
 #[derive(Debug, Args)]

@@ -71,6 +71,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Error> {
     match command {
         Command::Completions(arguments) => Ok(commands::completions::run(context, arguments)),
         Command::Man => commands::man::run(context),
+        Command::Agents(arguments) => commands::agents::run(context, arguments),
         Command::Approve(arguments) => commands::approve::approve(context, arguments),
         Command::Reject(arguments) => commands::approve::reject(context, arguments),
         Command::Waive(arguments) => commands::approve::waive(context, arguments),

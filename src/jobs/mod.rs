@@ -8,6 +8,7 @@ use crate::adapters::ledger::LedgerError;
 use crate::adapters::process::ProcessError;
 use crate::adapters::signature::SignatureError;
 
+pub mod agents;
 pub mod ambient;
 pub mod approve;
 pub mod chain;
@@ -33,6 +34,7 @@ pub mod ref_update;
 pub mod rewrite;
 pub mod scan;
 pub mod server;
+pub mod sessions;
 pub mod signing;
 pub mod snippet;
 pub mod test;

@@ -34,4 +34,5 @@ mod shop;
 mod signals;
 mod signature;
 mod story;
+mod traces;
 mod trailer;

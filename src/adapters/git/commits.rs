@@ -173,6 +173,19 @@ impl Git {
         Ok(any.then_some(boundary))
     }
 
+    /// Returns when a commit was made, by its committer's clock (seconds since
+    /// the epoch); 0 where the commit does not tell.
+    pub fn committed(&self, commit: &Oid) -> Result<i64, GitError> {
+        let (_, bytes) = self.object(commit, FIELD_LIMIT)?;
+        let mut header = bytes.split(|&byte| byte == b'\n').take_while(|line| !line.is_empty());
+        let committer = header.find_map(|line| line.strip_prefix(b"committer "));
+        let time = committer.and_then(|line| {
+            let text = String::from_utf8_lossy(line);
+            text.rsplit_once("> ")?.1.split(' ').next()?.parse().ok()
+        });
+        Ok(time.unwrap_or(0))
+    }
+
     /// Returns how many commits there are.
     pub fn count(&self, revisions: &Revisions) -> Result<u64, GitError> {
         if revisions.is_empty() {

@@ -36,6 +36,12 @@ impl Git {
         self.list_files(&["--cached", "--others", "--exclude-standard"])
     }
 
+    /// Returns the paths of the work tree that differ from the index, and those
+    /// that are new and not ignored, from the top of the work tree.
+    pub fn unstaged(&self) -> Result<Vec<RepoPath>, GitError> {
+        self.list_files(&["--modified", "--others", "--exclude-standard"])
+    }
+
     fn list_files(&self, which: &[&str]) -> Result<Vec<RepoPath>, GitError> {
         let call = self.call().args(["ls-files", "-z", "--full-name"]).args(which).arg("--");
         // From a folder, git lists only what is below it.

@@ -1,5 +1,6 @@
 //! One file per command: its arguments, one job, its report.
 
+pub mod agents;
 pub mod approve;
 pub mod check;
 pub mod completions;
@@ -16,6 +17,7 @@ pub mod policy;
 pub mod preview;
 pub mod push;
 pub mod scan;
+pub mod sessions;
 mod steps;
 pub mod test;
 pub mod uninstall;

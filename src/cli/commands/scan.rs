@@ -1,5 +1,6 @@
 //! Prints what the commits of a range say about themselves.
 
+use super::sessions;
 use crate::cli::args::{Format, Scan};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, Style};
@@ -13,6 +14,9 @@ const CHUNK: usize = 64 << 10;
 
 /// Scans; a commit a row, then (as text) a summary. Never blocks.
 pub fn run(context: &Context, arguments: &Scan) -> Result<Exit, Error> {
+    if arguments.sessions {
+        return sessions::run(context);
+    }
     let which = match (&arguments.range, arguments.all) {
         (_, true) => Which::All,
         (Some(range), false) => Which::Range(range.clone()),

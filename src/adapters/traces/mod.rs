@@ -1,0 +1,489 @@
+//! Agents' session records on this machine: found, and read as far as they are
+//! new.
+//!
+//! A record is a file that an agent keeps for itself, with prompts and answers
+//! in it. Nothing of them leaves that file: what we keep, below the git common
+//! folder, is how far each file was read and at which offsets an edit of which
+//! file stands, paths as hashes. The text is read again where a change needs it.
+//!
+//! Whatever is wrong with a record costs only itself: it is counted, and never
+//! an error.
+
+mod index;
+mod lines;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use index::{Index, Known, Place, Stamp, file_key, path_key};
+use lines::Lines;
+
+use super::env::Env;
+use super::fs::{self, Entry, FsError, Plain};
+use super::git::{Git, Layout};
+use super::store::Store;
+use crate::gate::change::RepoPath;
+use crate::gate::time::Timestamp;
+use crate::gate::trace::place::Places;
+use crate::gate::trace::source::{SOURCES, Source, fits, is_session_id};
+use crate::gate::trace::{Found, TracedEdit};
+
+/// In how many lines, of how many bytes together, a session names its folder.
+const HEAD_LINES: usize = 64;
+const HEAD_BYTES: u64 = 4 << 20;
+
+/// What is read at once.
+const CHUNK: usize = 256 << 10;
+const SMALL_CHUNK: usize = 16 << 10;
+
+/// Bounds of one reading.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of records, over all files, the newest first.
+    pub bytes: u64,
+    /// Bytes of one line; a longer one is passed over.
+    pub line: usize,
+    /// Bytes of edits' texts that are handed out.
+    pub texts: usize,
+    /// Files that are looked at, the newest first.
+    pub files: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { bytes: 2 << 30, line: 8 << 20, texts: 32 << 20, files: 50_000 }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Wanted<'a> {
+    /// The files of the change, both names of a renamed one.
+    pub paths: Vec<&'a RepoPath>,
+    /// Records that were not written since then are not opened.
+    pub since: Timestamp,
+    pub limits: Limits,
+}
+
+/// An edit of a file of this repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    pub path: RepoPath,
+    pub edit: TracedEdit,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub struct Traces {
+    /// Oldest first; those without a time come before.
+    pub edits: Vec<Recorded>,
+    pub notes: Notes,
+}
+
+/// What the reading cost, and what it left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Notes {
+    /// Files of sessions that concern this repository.
+    pub sessions: u64,
+    /// Bytes that were read for the first time.
+    pub read: u64,
+    /// Lines that are malformed or too long.
+    pub skipped: u64,
+    /// Files and folders that could not be read.
+    pub unreadable: u64,
+    /// Files that a limit kept from being read to their beginning, or at all.
+    pub left: u64,
+}
+
+/// A file of records.
+#[derive(Clone, Debug)]
+struct Candidate {
+    source: &'static Source,
+    path: PathBuf,
+    plain: Plain,
+}
+
+/// The records of one agent in one folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    pub agent: &'static str,
+    pub folder: PathBuf,
+    pub sessions: u64,
+    pub bytes: u64,
+    /// When the newest was written.
+    pub newest: Option<Timestamp>,
+    /// Folders below that could not be listed.
+    pub unreadable: u64,
+}
+
+/// What agents keep on this machine, in the order of the table; folders that
+/// are not there are left out.
+pub fn holdings(env: &Env) -> Vec<Holding> {
+    let mut holdings = Vec::new();
+    for source in SOURCES {
+        for folder in folders(env, source) {
+            let mut found = Vec::new();
+            let mut notes = Notes::default();
+            walk(source, &folder, None, &mut found, &mut notes);
+            let newest = found.iter().map(|it| it.plain.modified).max();
+            holdings.push(Holding {
+                agent: source.agent,
+                folder,
+                sessions: found.len() as u64,
+                bytes: found.iter().map(|it| it.plain.size).sum(),
+                newest: newest.map(seconds),
+                unreadable: notes.unreadable,
+            });
+        }
+    }
+    holdings
+}
+
+/// Reads what the agents recorded about these files of this repository.
+/// Nothing is found where there is no work tree.
+pub fn read(env: &Env, git: &Git, store: &Store, wanted: &Wanted<'_>) -> Traces {
+    let ignore_case = git
+        .config()
+        .ok()
+        .and_then(|config| config.bool("core.ignorecase").ok().flatten())
+        .unwrap_or(false);
+    let trees = work_trees(git.layout());
+    let places = Places::new(trees.iter().filter_map(|it| it.to_str()), ignore_case);
+    let mut reading = Reading {
+        places,
+        resolved: HashMap::new(),
+        limits: wanted.limits,
+        notes: Notes::default(),
+        budget: wanted.limits.bytes,
+    };
+    let mut index = Index::load(store, &trees);
+    let mut files = find(env, &mut reading.notes);
+    files.sort_by_key(|it| std::cmp::Reverse(it.plain.modified));
+    reading.notes.left += files.len().saturating_sub(wanted.limits.files) as u64;
+    files.truncate(wanted.limits.files);
+    for file in &files {
+        reading.update(file, wanted.since, &mut index);
+    }
+    if index.changed {
+        index.save(store, wanted.since);
+    }
+    let edits = reading.collect(&files, &index, &wanted.paths);
+    Traces { edits, notes: reading.notes }
+}
+
+/// The work trees that share this repository, this one first.
+fn work_trees(layout: &Layout) -> Vec<PathBuf> {
+    const LIMIT: u64 = 64 << 10;
+    let mut trees: Vec<PathBuf> = layout.toplevel.iter().cloned().collect();
+    if layout.common_dir.file_name().is_some_and(|it| it == ".git") {
+        trees.extend(layout.common_dir.parent().map(Path::to_owned));
+    }
+    for folder in fs::list(&layout.common_dir.join("worktrees")).unwrap_or_default() {
+        let link = fs::read(&folder.join("gitdir"), LIMIT).ok().flatten().unwrap_or_default();
+        let link = String::from_utf8(link).unwrap_or_default();
+        let link = folder.join(link.trim_end_matches('\n'));
+        trees.extend(link.parent().filter(|it| it.is_absolute()).map(Path::to_owned));
+    }
+    let mut seen = BTreeSet::new();
+    trees.retain(|it| seen.insert(it.clone()));
+    trees
+}
+
+/// The folders of a source that are there, links resolved, each once.
+fn folders(env: &Env, source: &Source) -> Vec<PathBuf> {
+    let place = |pattern: &str| {
+        let (start, rest) = pattern.split_once('/').unwrap_or((pattern, ""));
+        let base = match start.strip_prefix('$') {
+            Some(name) => PathBuf::from(env.get_os(name).filter(|it| !it.is_empty())?),
+            None => env.home()?,
+        };
+        Some(if rest.is_empty() { base } else { base.join(rest) })
+    };
+    let mut folders = Vec::new();
+    for pattern in source.folders {
+        let folder = place(pattern).filter(|it| it.is_absolute());
+        let Some(folder) = folder.and_then(|it| fs::resolve(&it).ok()) else { continue };
+        if !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+/// The files to look at: where the environment names sessions, theirs alone.
+fn find(env: &Env, notes: &mut Notes) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for source in SOURCES {
+        let Some(id) = env.get(source.session).filter(|id| is_session_id(id)) else { continue };
+        for folder in folders(env, source) {
+            walk(source, &folder, Some(id), &mut found, notes);
+        }
+    }
+    if found.is_empty() {
+        for source in SOURCES {
+            for folder in folders(env, source) {
+                walk(source, &folder, None, &mut found, notes);
+            }
+        }
+    }
+    found
+}
+
+/// Adds a folder's files of records, of one session if its id is given.
+fn walk(
+    source: &'static Source,
+    folder: &Path,
+    id: Option<&str>,
+    found: &mut Vec<Candidate>,
+    notes: &mut Notes,
+) {
+    let patterns: Vec<Vec<&str>> = source.files.iter().map(|it| it.split('/').collect()).collect();
+    let mut open = vec![(folder.to_owned(), 0, patterns)];
+    while let Some((folder, depth, patterns)) = open.pop() {
+        let Ok(entries) = fs::entries(&folder) else {
+            notes.unreadable += 1;
+            continue;
+        };
+        for entry in entries {
+            let (name, plain) = match entry {
+                Entry::Folder(name) => (name, None),
+                Entry::File(name, plain) => (name, Some(plain)),
+            };
+            let is_file = plain.is_some();
+            let fitting = patterns.iter().filter(|parts| {
+                let last = parts.len() == depth + 1;
+                last == is_file && parts.get(depth).is_some_and(|part| fits(part, id, &name))
+            });
+            let fitting: Vec<_> = fitting.cloned().collect();
+            let path = folder.join(&name);
+            match plain {
+                _ if fitting.is_empty() => {}
+                Some(plain) => found.push(Candidate { source, path, plain }),
+                None => open.push((path, depth + 1, fitting)),
+            }
+        }
+    }
+}
+
+/// One reading of all files.
+struct Reading {
+    places: Places,
+    /// Folders that sessions name, as they were resolved.
+    resolved: HashMap<String, bool>,
+    limits: Limits,
+    notes: Notes,
+    /// Bytes that may still be read.
+    budget: u64,
+}
+
+impl Reading {
+    /// Reads what is new in a file into the index.
+    fn update(&mut self, file: &Candidate, since: Timestamp, index: &mut Index) {
+        let key = file_key(&file.path);
+        let stamp = Some(Stamp::of(&file.plain));
+        let known = index.files.get(&key).filter(|it| it.is_of(&file.plain));
+        let is_new = match known {
+            Some(known) => !known.foreign && known.stamp != stamp,
+            None => seconds(file.plain.modified) > since,
+        };
+        if is_new {
+            let mut known = match known.is_some() {
+                true => index.files.remove(&key).unwrap_or_default(),
+                false => Known::default(),
+            };
+            index.changed = true;
+            if self.read_on(file, &mut known).is_err() {
+                self.notes.unreadable += 1;
+                return;
+            }
+            known.stamp = stamp;
+            index.files.insert(key.clone(), known);
+        }
+        if let Some(known) = index.files.get(&key).filter(|it| !it.foreign) {
+            self.notes.sessions += 1;
+            self.notes.skipped += known.skipped;
+        }
+    }
+
+    /// Reads a file from where it was left.
+    fn read_on(&mut self, file: &Candidate, known: &mut Known) -> Result<(), FsError> {
+        let (handle, plain) = fs::open_plain(&file.path)?;
+        let mut reader = file.source.reader(&stem(&file.path));
+        let mut lines = Lines::new(&file.path, handle, self.limits.line, CHUNK);
+        let mut found = Vec::new();
+        for at in &known.needs {
+            if let Some(line) = lines.line_at(*at)? {
+                reader.line(*at, line, &mut found).ok();
+            }
+        }
+        found.clear();
+        lines.go_to(known.read)?;
+        let mut undecided = known.read == 0;
+        let mut jump = false;
+        let mut count = 0;
+        let mut from = known.read;
+        loop {
+            if std::mem::take(&mut jump) && plain.size.saturating_sub(from) > self.budget {
+                // What is newest stands at the end.
+                self.notes.left += 1;
+                lines.go_near(plain.size.saturating_sub(self.budget))?;
+                from = lines.whole;
+            }
+            let Some((at, line)) = lines.next()? else { break };
+            count += 1;
+            if undecided {
+                match line.and_then(|line| reader.directory(line)) {
+                    Some(folder) if !self.concerns(&folder) => {
+                        known.foreign = true;
+                        return Ok(());
+                    }
+                    Some(_) => undecided = false,
+                    None => undecided = count < HEAD_LINES && at < HEAD_BYTES,
+                }
+                jump = !undecided;
+            }
+            match line.map(|line| reader.line(at, line, &mut found)) {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => known.skipped += 1,
+            }
+            for found in found.drain(..) {
+                if let Some(place) = self.entry(&found)
+                    && known.add(place)
+                {
+                    self.notes.left += 1;
+                }
+            }
+        }
+        let read = lines.whole.saturating_sub(from);
+        self.notes.read += read;
+        self.budget = self.budget.saturating_sub(read);
+        known.read = lines.whole;
+        known.needs = reader.needs();
+        known.open = reader.open().iter().filter_map(|it| self.entry(it)).collect();
+        known.open.dedup();
+        Ok(())
+    }
+
+    /// Where an edit stands; `None` if it is of no file of this repository.
+    fn entry(&mut self, found: &Found) -> Option<Place> {
+        let path = self.locate(&found.edit)?;
+        Some(Place { path: path_key(&self.places, &path), lines: found.lines.clone() })
+    }
+
+    /// The file that an edit is of.
+    fn locate(&mut self, edit: &TracedEdit) -> Option<RepoPath> {
+        let cwd = edit.cwd.as_deref();
+        let found = self.places.repo_path(cwd, &edit.path);
+        // Its folder may be one that a link leads to.
+        found.or_else(|| {
+            self.concerns(cwd?);
+            self.places.repo_path(cwd, &edit.path)
+        })
+    }
+
+    /// Whether a session of this folder concerns the repository. A folder that
+    /// a link leads to counts as the one it leads to.
+    fn concerns(&mut self, folder: &str) -> bool {
+        if self.places.concerns(folder) {
+            return true;
+        }
+        // Only a path of this system can be looked at, and none of a network.
+        let path = Path::new(folder);
+        if !path.is_absolute() || folder.starts_with("//") || folder.starts_with(r"\\") {
+            return false;
+        }
+        if let Some(known) = self.resolved.get(folder) {
+            return *known;
+        }
+        let target = fs::resolve(path).ok().and_then(|it| it.to_str().map(str::to_owned));
+        let concerns = target.is_some_and(|target| {
+            let concerns = self.places.concerns(&target);
+            if concerns {
+                self.places.alias(folder, &target);
+            }
+            concerns
+        });
+        self.resolved.insert(folder.to_owned(), concerns);
+        concerns
+    }
+
+    /// Reads the wanted edits again, the newest files first, and puts them in order.
+    fn collect(
+        &mut self,
+        files: &[Candidate],
+        index: &Index,
+        paths: &[&RepoPath],
+    ) -> Vec<Recorded> {
+        let wanted: BTreeMap<String, &RepoPath> =
+            paths.iter().map(|path| (path_key(&self.places, path), *path)).collect();
+        let mut edits = Vec::new();
+        for file in files {
+            let Some(known) = index.files.get(&file_key(&file.path)) else { continue };
+            let places = known.edits.iter().chain(&known.open);
+            let places = places.filter(|it| wanted.contains_key(&it.path));
+            let lines: BTreeSet<u64> = places.flat_map(|it| it.lines.iter().copied()).collect();
+            if lines.is_empty() {
+                continue;
+            }
+            if self.read_again(file, &lines, &wanted, &mut edits).is_err() {
+                self.notes.unreadable += 1;
+            }
+        }
+        edits.sort_by_key(|it| it.edit.time);
+        edits
+    }
+
+    /// Adds the wanted edits that these lines of a file tell of, as long as
+    /// there is room for their texts.
+    fn read_again(
+        &mut self,
+        file: &Candidate,
+        offsets: &BTreeSet<u64>,
+        wanted: &BTreeMap<String, &RepoPath>,
+        edits: &mut Vec<Recorded>,
+    ) -> Result<(), FsError> {
+        let (handle, _) = fs::open_plain(&file.path)?;
+        let mut reader = file.source.reader(&stem(&file.path));
+        let mut lines = Lines::new(&file.path, handle, self.limits.line, SMALL_CHUNK);
+        let mut found = Vec::new();
+        for at in offsets {
+            if let Some(line) = lines.line_at(*at)? {
+                reader.line(*at, line, &mut found).ok();
+            }
+            self.keep(&mut found, wanted, edits);
+        }
+        found.extend(reader.open());
+        self.keep(&mut found, wanted, edits);
+        Ok(())
+    }
+
+    fn keep(
+        &mut self,
+        found: &mut Vec<Found>,
+        wanted: &BTreeMap<String, &RepoPath>,
+        edits: &mut Vec<Recorded>,
+    ) {
+        for Found { edit, .. } in found.drain(..) {
+            let key = self.locate(&edit).map(|path| path_key(&self.places, &path));
+            let Some(path) = key.and_then(|key| wanted.get(&key)) else { continue };
+            let bytes = edit.new.len() + edit.old.as_deref().map_or(0, str::len);
+            match self.limits.texts.checked_sub(bytes) {
+                Some(room) => {
+                    self.limits.texts = room;
+                    edits.push(Recorded { path: (*path).clone(), edit });
+                }
+                None => self.notes.left += 1,
+            }
+        }
+    }
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn seconds(nanoseconds: i64) -> Timestamp {
+    Timestamp(nanoseconds.div_euclid(1_000_000_000))
+}

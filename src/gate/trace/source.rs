@@ -1,0 +1,129 @@
+//! Where agents keep their records, as a table: a new agent is a row here and,
+//! if its files are of a new form, a file beside this one.
+
+use super::{Reader, claude_code::ClaudeCode, codex::Codex};
+
+/// One agent's records.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The agent's id in the catalogue.
+    pub agent: &'static str,
+    /// Folders that hold them: `~` is the home, `$NAME` a variable; a folder
+    /// whose variable is not set is left out.
+    pub folders: &'static [&'static str],
+    /// Files below a folder, part by part; `*` is any text within a part, and
+    /// `{id}` the session's id (any text, where none is known).
+    pub files: &'static [&'static str],
+    /// The variable by which the agent tells its commands the session's id.
+    pub session: &'static str,
+    pub format: Format,
+}
+
+/// The form of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    ClaudeCode,
+    Codex,
+}
+
+/// The table. Sources: each agent's own documentation and code, see the file of
+/// its format.
+pub const SOURCES: &[Source] = &[
+    Source {
+        agent: "claude-code",
+        folders: &[
+            "$CLAUDE_CONFIG_DIR/projects",
+            "~/.claude/projects",
+            "$XDG_CONFIG_HOME/claude/projects",
+            "~/.config/claude/projects",
+        ],
+        files: &["*/{id}.jsonl", "*/{id}/subagents/agent-*.jsonl"],
+        session: "CLAUDE_CODE_SESSION_ID",
+        format: Format::ClaudeCode,
+    },
+    Source {
+        agent: "codex",
+        folders: &["$CODEX_HOME", "~/.codex"],
+        files: &[
+            "sessions/*/*/*/rollout-*{id}.jsonl",
+            "sessions/rollout-*{id}.jsonl",
+            "archived_sessions/rollout-*{id}.jsonl",
+        ],
+        session: "CODEX_THREAD_ID",
+        format: Format::Codex,
+    },
+];
+
+impl Source {
+    /// A reader of one file; `name` is the file's, without its ending.
+    pub fn reader(&self, name: &str) -> Box<dyn Reader> {
+        match self.format {
+            Format::ClaudeCode => Box::new(ClaudeCode::new(self.agent, name)),
+            Format::Codex => Box::new(Codex::new(self.agent, name)),
+        }
+    }
+}
+
+/// Whether a session's id can stand in a file's name: no separator, no pattern.
+pub fn is_session_id(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=128).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// Whether a name fits one part of [`Source::files`].
+pub fn fits(pattern: &str, id: Option<&str>, name: &str) -> bool {
+    let pattern = pattern.replace("{id}", id.unwrap_or("*"));
+    let mut pieces = pattern.split('*');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    if !pattern.contains('*') {
+        return rest.is_empty();
+    }
+    let mut pieces: Vec<&str> = pieces.collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = rest.get(at + piece.len()..).unwrap_or_default();
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::signal::catalogue::Catalogue;
+
+    #[test]
+    fn every_row_is_of_a_known_agent_and_a_form_of_its_own() {
+        for source in SOURCES {
+            assert!(Catalogue::built_in().knows(source.agent), "{}", source.agent);
+            assert!(source.files.iter().all(|it| !it.contains("..") && !it.starts_with('/')));
+            assert!(source.folders.iter().all(|it| it.starts_with(['~', '$'])));
+        }
+    }
+
+    #[track_caller]
+    fn check(pattern: &str, id: Option<&str>, name: &str, expected: bool) {
+        assert_eq!(fits(pattern, id, name), expected, "{pattern} {id:?} {name}");
+    }
+
+    #[test]
+    fn names_fit_their_patterns() {
+        check("{id}.jsonl", None, "a.jsonl", true);
+        check("{id}.jsonl", Some("a"), "a.jsonl", true);
+        check("{id}.jsonl", Some("a"), "ba.jsonl", false);
+        check("rollout-*{id}.jsonl", Some("t-1"), "rollout-2026-t-1.jsonl", true);
+        check("rollout-*{id}.jsonl", None, "rollout-.jsonl", true);
+        check("rollout-*{id}.jsonl", Some("t-1"), "rollout-2026-t-1.jsonl.bak", false);
+        check("subagents", None, "subagents", true);
+        check("subagents", None, "subagents2", false);
+        check("*", None, "anything", true);
+        check("agent-*.jsonl", None, "agent-.json", false);
+    }
+
+    #[test]
+    fn an_id_is_no_path() {
+        let found = ["0192-af_x", "", "../x", "a/b", "a*", "a\\b", "{id}"].map(is_session_id);
+        assert_eq!(found, [true, false, false, false, false, false, false]);
+    }
+}

@@ -1,0 +1,89 @@
+//! What agents recorded about the files that are not committed yet.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use crate::adapters::git::Detail;
+use crate::adapters::traces::{self, Limits, Notes, Traces, Wanted};
+use crate::gate::change::RepoPath;
+use crate::gate::time::Timestamp;
+
+use super::Error;
+use super::world::World;
+
+/// How much older than the last commit a record may be: an edit waits for its
+/// own commit while others' commits come in.
+const GRACE: i64 = 24 * 60 * 60;
+
+/// One recorded edit. The shape of a line of `scan --sessions --format json`.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    pub path: String,
+    /// Whether the file is staged; else it differs in the work tree only.
+    pub staged: bool,
+    pub agent: String,
+    pub session: String,
+    pub model: Option<String>,
+    /// When the edit was made (RFC 3339).
+    pub time: Option<String>,
+    /// How many lines the agent put there.
+    pub lines: usize,
+}
+
+/// The recorded edits of what is staged or differs in the work tree, by path,
+/// oldest first.
+pub fn uncommitted(world: &World) -> Result<(Vec<Row>, Notes), Error> {
+    let staged = world.git.staged(None, Detail::Files)?;
+    let staged: BTreeSet<RepoPath> = staged.files.into_iter().map(|file| file.path).collect();
+    let unstaged = world.git.unstaged()?;
+    let paths: BTreeSet<&RepoPath> = staged.iter().chain(&unstaged).collect();
+    let found = recorded(world, paths.into_iter().collect())?;
+    let mut rows: Vec<(RepoPath, Row)> = Vec::new();
+    for recorded in found.edits {
+        let edit = recorded.edit;
+        let row = Row {
+            path: recorded.path.to_text(),
+            staged: staged.contains(&recorded.path),
+            agent: edit.agent,
+            session: edit.session,
+            model: edit.model,
+            time: edit.time.map(|time| time.to_string()),
+            lines: written(edit.old.as_deref().unwrap_or_default(), &edit.new),
+        };
+        rows.push((recorded.path, row));
+    }
+    rows.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok((rows.into_iter().map(|(_, row)| row).collect(), found.notes))
+}
+
+/// What the agents recorded about these files since the last commit.
+pub fn recorded(world: &World, paths: Vec<&RepoPath>) -> Result<Traces, Error> {
+    let since = match &world.git.layout().head {
+        Some(head) => Timestamp(world.git.committed(head)?.saturating_sub(GRACE)),
+        None => Timestamp(0),
+    };
+    let wanted = Wanted { paths, since, limits: Limits::default() };
+    Ok(traces::read(&world.env, &world.git, &world.store, &wanted))
+}
+
+/// How many lines of `new` are left when those that both texts begin and end
+/// with are put aside.
+fn written(old: &str, new: &str) -> usize {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let same = old.iter().zip(&new).take_while(|(one, other)| one == other).count();
+    let rest = old.len().min(new.len()) - same;
+    let ends = old.iter().rev().zip(new.iter().rev()).take(rest);
+    new.len() - same - ends.take_while(|(one, other)| one == other).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_new_counts_as_written() {
+        let cases = [("", "a\nb\n"), ("a\nb\nc", "a\nx\ny\nc"), ("a", "a"), ("a\na", "a\na\na")];
+        assert_eq!(cases.map(|(old, new)| written(old, new)), [2, 2, 0, 1]);
+    }
+}
