@@ -216,7 +216,8 @@ fn folders(env: &Env, source: &Source) -> Vec<PathBuf> {
 fn find(env: &Env, notes: &mut Notes) -> Vec<Candidate> {
     let mut found = Vec::new();
     for source in SOURCES {
-        let Some(id) = env.get(source.session).filter(|id| is_session_id(id)) else { continue };
+        let id = source.session.and_then(|name| env.get(name));
+        let Some(id) = id.filter(|id| is_session_id(id)) else { continue };
         for folder in folders(env, source) {
             walk(source, &folder, Some(id), &mut found, notes);
         }

@@ -19,39 +19,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::apply_patch::{self, in_script};
-use super::{EDITS, Found, NAME, Reader, Skipped, Texts, TracedEdit, flag, name, part, text, wait};
+use super::session::{End, Session};
+use super::{EDITS, Found, NAME, Reader, Skipped, Texts, flag, name, part, text};
 use crate::gate::time::Timestamp;
-
-/// The most ids of calls that are remembered as dealt with.
-const SETTLED: usize = 256;
 
 /// Reads one session file.
 #[derive(Debug)]
-pub struct Codex {
-    agent: &'static str,
-    session: String,
-    /// Whether a line named the session: later ones are copies of a parent's.
-    named: bool,
-    model: Option<String>,
-    cwd: Option<String>,
-    /// Where the session was named, and where model and folder last were.
-    meta: Option<u64>,
-    turn: Option<u64>,
-    calls: Vec<Call>,
-    /// Calls whose edits were found or that failed.
-    settled: Vec<String>,
-}
-
-/// A call whose output was not read yet.
-#[derive(Debug)]
-struct Call {
-    id: String,
-    lines: Vec<u64>,
-    model: Option<String>,
-    cwd: Option<String>,
-    time: Option<Timestamp>,
-    edits: Vec<Texts>,
-}
+pub struct Codex(Session);
 
 static PATCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("apply_patch"));
 static JOINED: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("applypatch"));
@@ -160,104 +134,16 @@ impl Codex {
     /// A reader of one file of `agent`; `session` is the name it has where no
     /// line tells one.
     pub fn new(agent: &'static str, session: &str) -> Codex {
-        Codex {
-            agent,
-            session: session.to_owned(),
-            named: false,
-            model: None,
-            cwd: None,
-            meta: None,
-            turn: None,
-            calls: Vec::new(),
-            settled: Vec::new(),
-        }
+        Codex(Session::new(agent, session))
     }
-
-    fn context(&self) -> Vec<u64> {
-        let mut lines: Vec<u64> = self.meta.into_iter().chain(self.turn).collect();
-        lines.sort_unstable();
-        lines.dedup();
-        lines
-    }
-
-    fn call(&self, id: String, at: u64, time: Option<Timestamp>, edits: Vec<Texts>) -> Call {
-        let mut lines = self.context();
-        lines.push(at);
-        let (model, cwd) = (self.model.clone(), self.cwd.clone());
-        Call { id, lines, model, cwd, time, edits }
-    }
-
-    fn found(&self, call: &Call, texts: &Texts) -> Found {
-        let Texts { path, old, new } = texts.clone();
-        let edit = TracedEdit {
-            agent: self.agent.to_owned(),
-            session: self.session.clone(),
-            model: call.model.clone(),
-            time: call.time,
-            cwd: call.cwd.clone(),
-            path,
-            old,
-            new,
-        };
-        Found { edit, lines: call.lines.clone() }
-    }
-
-    /// Remembers that the call is dealt with; `None` if it already was.
-    fn settle(&mut self, id: &str) -> Option<()> {
-        if !id.is_empty() {
-            if self.settled.iter().any(|it| it == id) {
-                return None;
-            }
-            if self.settled.len() >= SETTLED {
-                self.settled.remove(0);
-            }
-            self.settled.push(id.to_owned());
-        }
-        Some(())
-    }
-
-    /// The call that waits under this id, which waits no more.
-    fn answered(&mut self, id: &str) -> Option<Call> {
-        let at = self.calls.iter().position(|call| call.id == id)?;
-        Some(self.calls.remove(at))
-    }
-
-    /// An output, or an event: the call of this id ended.
-    fn end(&mut self, end: End<'_>, found: &mut Vec<Found>) {
-        let End { id, at, time, failed, changes } = end;
-        let call = self.answered(id);
-        if (call.is_none() && changes.is_empty()) || self.settle(id).is_none() || failed {
-            return;
-        }
-        let call = match call {
-            Some(mut call) if changes.is_empty() => {
-                call.lines.push(at);
-                call.time = time.or(call.time);
-                call
-            }
-            // What was changed says it all: the request is not needed.
-            Some(_) | None => self.call(id.to_owned(), at, time, changes),
-        };
-        found.extend(call.edits.iter().map(|texts| self.found(&call, texts)));
-    }
-}
-
-/// How a call ended.
-struct End<'a> {
-    id: &'a str,
-    at: u64,
-    time: Option<Timestamp>,
-    failed: bool,
-    /// What was changed, where the line says.
-    changes: Vec<Texts>,
 }
 
 impl Reader for Codex {
     fn line(&mut self, at: u64, line: &[u8], found: &mut Vec<Found>) -> Result<(), Skipped> {
         let has = |finder: &Finder<'_>| finder.find(line).is_some();
         let candidate = [&PATCH, &TURN, &EVENT, &META, &ITEM, &JOINED].iter().any(|it| has(it))
-            || (!self.calls.is_empty() && has(&ID))
-            || (at == 0 && !self.named);
+            || (self.0.waits() && has(&ID))
+            || (at == 0 && !self.0.is_named());
         if !candidate {
             return Ok(());
         }
@@ -274,44 +160,31 @@ impl Reader for Codex {
             _ => payload.kind.as_deref(),
         };
         match kind {
-            Some("session_meta") => {
-                if !std::mem::replace(&mut self.named, true) {
-                    self.session = payload.id.unwrap_or_else(|| self.session.clone());
-                    self.meta = Some(at);
-                }
-                self.cwd = payload.cwd.or(self.cwd.take());
-            }
-            Some("turn_context") => {
-                self.turn = Some(at);
-                self.model = payload.model.or(self.model.take());
-                self.cwd = payload.cwd.or(self.cwd.take());
-            }
+            Some("session_meta") => self.0.begins(at, payload.id, payload.cwd),
+            Some("turn_context") => self.0.turns(at, payload.model, payload.cwd),
             Some("function_call" | "custom_tool_call" | "local_shell_call") => {
                 let edits = payload.asked_for();
                 let id = payload.call_id.or(payload.id).unwrap_or_default();
-                if !edits.is_empty() {
-                    let call = self.call(id, at, time, edits);
-                    wait(&mut self.calls, call, |call| &call.edits);
-                }
+                self.0.call(Some(id), at, time, edits, found);
             }
             Some(
                 "function_call_output" | "custom_tool_call_output" | "local_shell_call_output",
             ) => {
                 let id = payload.call_id.unwrap_or_default();
                 let failed = payload.output.is_some_and(has_failed);
-                self.end(End { id: &id, at, time, failed, changes: Vec::new() }, found);
+                self.0.end(End { id: &id, at, time, failed, changes: Vec::new() }, found);
             }
             Some("patch_apply_end") => {
                 let id = payload.call_id.clone().unwrap_or_default();
                 let (failed, changes) = (payload.has_failed(), changed(payload.changes));
-                self.end(End { id: &id, at, time, failed, changes }, found);
+                self.0.end(End { id: &id, at, time, failed, changes }, found);
             }
             Some("item_completed") => {
                 let Some(item) = part::<Payload<'_>>(payload.item) else { return Ok(()) };
                 if item.kind.as_deref() == Some("FileChange") {
                     let id = item.call_id.clone().or(item.id.clone()).unwrap_or_default();
                     let (failed, changes) = (item.has_failed(), changed(item.changes));
-                    self.end(End { id: &id, at, time, failed, changes }, found);
+                    self.0.end(End { id: &id, at, time, failed, changes }, found);
                 }
             }
             _ => {}
@@ -320,18 +193,11 @@ impl Reader for Codex {
     }
 
     fn open(&self) -> Vec<Found> {
-        let of = |call: &Call| {
-            call.edits.iter().map(|texts| self.found(call, texts)).collect::<Vec<_>>()
-        };
-        self.calls.iter().flat_map(of).collect()
+        self.0.open()
     }
 
     fn needs(&self) -> Vec<u64> {
-        let mut lines = self.context();
-        lines.extend(self.calls.iter().flat_map(|call| call.lines.iter().copied()));
-        lines.sort_unstable();
-        lines.dedup();
-        lines
+        self.0.needs()
     }
 
     fn directory(&self, line: &[u8]) -> Option<String> {
@@ -473,6 +339,7 @@ fn has_failed(output: &RawValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::trace::TracedEdit;
 
     const META: &str = r#"{"timestamp":"2026-05-13T01:00:00Z","type":"session_meta","payload":{"id":"thread","cwd":"/r","cli_version":"0.142.4"}}"#;
     const TURN: &str = r#"{"timestamp":"2026-05-13T01:00:01Z","type":"turn_context","payload":{"cwd":"/r","model":"gpt-5-codex"}}"#;

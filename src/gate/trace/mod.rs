@@ -7,8 +7,14 @@
 pub mod apply_patch;
 pub mod claude_code;
 pub mod codex;
+pub mod copilot;
+pub mod gemini;
+pub mod messages;
 pub mod place;
+mod session;
 pub mod source;
+pub mod tool;
+pub mod windsurf;
 
 use serde::Deserialize;
 use serde::de::Deserializer;

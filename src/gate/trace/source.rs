@@ -1,7 +1,13 @@
 //! Where agents keep their records, as a table: a new agent is a row here and,
 //! if its files are of a new form, a file beside this one.
 
-use super::{Reader, claude_code::ClaudeCode, codex::Codex};
+use super::Reader;
+use super::claude_code::ClaudeCode;
+use super::codex::Codex;
+use super::copilot::Copilot;
+use super::gemini::Gemini;
+use super::messages::Messages;
+use super::windsurf::Windsurf;
 
 /// One agent's records.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +21,7 @@ pub struct Source {
     /// `{id}` the session's id (any text, where none is known).
     pub files: &'static [&'static str],
     /// The variable by which the agent tells its commands the session's id.
-    pub session: &'static str,
+    pub session: Option<&'static str>,
     pub format: Format,
 }
 
@@ -24,6 +30,13 @@ pub struct Source {
 pub enum Format {
     ClaudeCode,
     Codex,
+    Copilot,
+    Gemini,
+    /// `answers`: whether the file tells how calls ended.
+    Messages {
+        answers: bool,
+    },
+    Windsurf,
 }
 
 /// The table. Sources: each agent's own documentation and code, see the file of
@@ -38,7 +51,7 @@ pub const SOURCES: &[Source] = &[
             "~/.config/claude/projects",
         ],
         files: &["*/{id}.jsonl", "*/{id}/subagents/agent-*.jsonl"],
-        session: "CLAUDE_CODE_SESSION_ID",
+        session: Some("CLAUDE_CODE_SESSION_ID"),
         format: Format::ClaudeCode,
     },
     Source {
@@ -49,8 +62,76 @@ pub const SOURCES: &[Source] = &[
             "sessions/rollout-*{id}.jsonl",
             "archived_sessions/rollout-*{id}.jsonl",
         ],
-        session: "CODEX_THREAD_ID",
+        session: Some("CODEX_THREAD_ID"),
         format: Format::Codex,
+    },
+    Source {
+        agent: "github-copilot",
+        folders: &["$COPILOT_HOME/session-state", "~/.copilot/session-state"],
+        files: &["{id}/events.jsonl", "{id}.jsonl"],
+        session: Some("COPILOT_AGENT_SESSION_ID"),
+        format: Format::Copilot,
+    },
+    Source {
+        agent: "github-copilot",
+        folders: &[
+            "$XDG_CONFIG_HOME/Code/User/workspaceStorage",
+            "~/.config/Code/User/workspaceStorage",
+            "~/.config/Code - Insiders/User/workspaceStorage",
+            "~/Library/Application Support/Code/User/workspaceStorage",
+            "~/Library/Application Support/Code - Insiders/User/workspaceStorage",
+            "$APPDATA/Code/User/workspaceStorage",
+            "$APPDATA/Code - Insiders/User/workspaceStorage",
+        ],
+        files: &["*/GitHub.copilot-chat/transcripts/{id}.jsonl"],
+        session: None,
+        format: Format::Copilot,
+    },
+    Source {
+        agent: "cursor",
+        folders: &["$CURSOR_CONFIG_DIR/projects", "~/.cursor/projects"],
+        files: &[
+            "*/agent-transcripts/{id}.jsonl",
+            "*/agent-transcripts/*/{id}.jsonl",
+            "*/agent-transcripts/*/subagents/{id}.jsonl",
+        ],
+        session: None,
+        format: Format::Messages { answers: false },
+    },
+    Source {
+        agent: "gemini-cli",
+        folders: &["$GEMINI_CLI_HOME/.gemini/tmp", "~/.gemini/tmp"],
+        files: &["*/chats/session-*.jsonl", "*/chats/*/*.jsonl"],
+        session: None,
+        format: Format::Gemini,
+    },
+    Source {
+        agent: "qwen-code",
+        folders: &["~/.qwen/projects"],
+        files: &["*/chats/{id}.jsonl"],
+        session: None,
+        format: Format::Messages { answers: true },
+    },
+    Source {
+        agent: "factory-droid",
+        folders: &["~/.factory/sessions"],
+        files: &["*/{id}.jsonl", "{id}.jsonl"],
+        session: None,
+        format: Format::Messages { answers: true },
+    },
+    Source {
+        agent: "pi",
+        folders: &["$PI_CODING_AGENT_DIR/sessions", "~/.pi/agent/sessions"],
+        files: &["*/*{id}.jsonl"],
+        session: None,
+        format: Format::Messages { answers: true },
+    },
+    Source {
+        agent: "windsurf",
+        folders: &["~/.windsurf/transcripts"],
+        files: &["{id}.jsonl"],
+        session: None,
+        format: Format::Windsurf,
     },
 ];
 
@@ -60,6 +141,10 @@ impl Source {
         match self.format {
             Format::ClaudeCode => Box::new(ClaudeCode::new(self.agent, name)),
             Format::Codex => Box::new(Codex::new(self.agent, name)),
+            Format::Copilot => Box::new(Copilot::new(self.agent, name)),
+            Format::Gemini => Box::new(Gemini::new(self.agent, name)),
+            Format::Messages { answers } => Box::new(Messages::new(self.agent, name, answers)),
+            Format::Windsurf => Box::new(Windsurf::new(self.agent, name)),
         }
     }
 }
