@@ -25,6 +25,9 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> F
     move |source| FsError::Io { action, path, source }
 }
 
+/// The least that is made ready for a file's content, in bytes.
+const LEAST_BUFFER: u64 = 4 << 10;
+
 /// Reads a file of at most `limit` bytes; `None` if it is not there.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
     let file = match std::fs::File::open(path) {
@@ -32,7 +35,10 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed("read", path)(error)),
     };
-    let mut bytes = Vec::new();
+    // One byte more tells the end without a larger buffer; /proc tells no length.
+    let length =
+        file.metadata().map_or(0, |it| it.len()).clamp(LEAST_BUFFER, limit.max(LEAST_BUFFER));
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed("read", path))?;
     if bytes.len() as u64 > limit {
         return Err(FsError::TooLarge { path: path.to_owned(), limit });
@@ -134,6 +140,11 @@ pub fn list(path: &Path) -> Result<Vec<PathBuf>, FsError> {
     }
     paths.sort();
     Ok(paths)
+}
+
+/// Whether a folder stands there, and no link to one.
+pub fn is_folder_itself(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
 /// Whether something stands at the path; a symbolic link that leads nowhere does.

@@ -208,7 +208,7 @@ impl Call {
 
     /// Runs the call to its end and returns what it printed.
     pub fn run(&self) -> Result<Output, ProcessError> {
-        let mut stdout = Vec::new();
+        let mut stdout = Vec::with_capacity(8 << 10);
         let (code, stderr) = self.stream(|reader| {
             let mut limited = reader.take(self.limit.saturating_add(1));
             limited.read_to_end(&mut stdout).map(|_| ())
@@ -235,23 +235,7 @@ impl Call {
                 // A child that does not read its input to the end is no error.
                 scope.spawn(move || pipe.write_all(bytes).ok());
             }
-            let errors = scope.spawn(move || {
-                let mut bytes = Vec::new();
-                if let Some(mut pipe) = stderr {
-                    (&mut pipe).take(64 << 10).read_to_end(&mut bytes).ok();
-                    std::io::copy(&mut pipe, &mut std::io::sink()).ok();
-                }
-                bytes
-            });
-            let result = match stdout {
-                Some(mut pipe) => {
-                    let result = read(&mut pipe);
-                    drop(pipe);
-                    result
-                }
-                None => Ok(()),
-            };
-            (result, errors.join().unwrap_or_default())
+            both(scope, stdout, stderr, read)
         });
         if read_result.is_err() {
             child.kill().ok();
@@ -286,5 +270,104 @@ impl Call {
         let status =
             child.wait().map_err(|source| ProcessError::Io { program: self.name(), source })?;
         Ok(status.code())
+    }
+}
+
+/// The most that is kept of a child's error text, in bytes.
+const ERRORS_LIMIT: usize = 64 << 10;
+
+/// Lets `read` consume the output, and collects the error text meanwhile.
+#[cfg(unix)]
+fn both<'scope>(
+    _: &'scope std::thread::Scope<'scope, '_>,
+    stdout: Option<std::process::ChildStdout>,
+    stderr: Option<std::process::ChildStderr>,
+    read: impl FnOnce(&mut dyn Read) -> std::io::Result<()>,
+) -> (std::io::Result<()>, Vec<u8>) {
+    let mut pipes = Pipes { stdout, stderr, errors: Vec::new() };
+    let result = read(&mut pipes);
+    // A child that still writes shall see that nobody reads.
+    pipes.stdout = None;
+    while pipes.stderr.is_some() {
+        pipes.take_errors();
+    }
+    (result, pipes.errors)
+}
+
+/// The same where two pipes cannot be waited for at once: with a thread.
+#[cfg(not(unix))]
+fn both<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    stdout: Option<std::process::ChildStdout>,
+    stderr: Option<std::process::ChildStderr>,
+    read: impl FnOnce(&mut dyn Read) -> std::io::Result<()>,
+) -> (std::io::Result<()>, Vec<u8>) {
+    let errors = scope.spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = stderr {
+            (&mut pipe).take(ERRORS_LIMIT as u64).read_to_end(&mut bytes).ok();
+            std::io::copy(&mut pipe, &mut std::io::sink()).ok();
+        }
+        bytes
+    });
+    let result = match stdout {
+        Some(mut pipe) => read(&mut pipe),
+        None => Ok(()),
+    };
+    (result, errors.join().unwrap_or_default())
+}
+
+/// A child's two outputs. Whoever reads the first also empties the second, so
+/// that the child never waits for us; `None` is a pipe that has ended.
+#[cfg(unix)]
+struct Pipes {
+    stdout: Option<std::process::ChildStdout>,
+    stderr: Option<std::process::ChildStderr>,
+    errors: Vec<u8>,
+}
+
+#[cfg(unix)]
+impl Pipes {
+    /// Reads what the error pipe has, waiting for it if there is nothing yet.
+    fn take_errors(&mut self) {
+        let Some(pipe) = &mut self.stderr else { return };
+        let mut buffer = [0; 4 << 10];
+        match pipe.read(&mut buffer) {
+            Ok(0) => self.stderr = None,
+            Ok(count) => {
+                let room = ERRORS_LIMIT.saturating_sub(self.errors.len());
+                self.errors.extend_from_slice(&buffer[..count.min(room)]);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(_) => self.stderr = None,
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Read for Pipes {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        use rustix::event::{PollFd, PollFlags, poll};
+        loop {
+            let Some(stdout) = &mut self.stdout else { return Ok(0) };
+            let Some(stderr) = &self.stderr else { return stdout.read(buffer) };
+            let mut ready =
+                [PollFd::new(&*stdout, PollFlags::IN), PollFd::new(stderr, PollFlags::IN)];
+            match poll(&mut ready, None) {
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            let [has_output, has_errors] = ready.map(|it| !it.revents().is_empty());
+            if has_errors {
+                self.take_errors();
+            }
+            if has_output {
+                return match &mut self.stdout {
+                    Some(stdout) => stdout.read(buffer),
+                    None => Ok(0),
+                };
+            }
+        }
     }
 }

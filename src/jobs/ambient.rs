@@ -17,12 +17,18 @@ pub struct Surroundings {
 impl Surroundings {
     /// Reads them. Processes that cannot be looked at leave no mark.
     pub fn read(env: &Env) -> Surroundings {
+        Surroundings { ancestors: ancestors::ancestors().names, ..Surroundings::near(env) }
+    }
+
+    /// Reads the variables alone: for a hook of the same run of git as one that
+    /// read everything, and so below the same processes.
+    pub fn near(env: &Env) -> Surroundings {
         let text = |(name, value): &(std::ffi::OsString, std::ffi::OsString)| {
             Some((name.to_str()?.to_owned(), value.to_string_lossy().into_owned()))
         };
         Surroundings {
             variables: env.variables.iter().filter_map(text).collect(),
-            ancestors: ancestors::ancestors().names,
+            ancestors: Vec::new(),
         }
     }
 

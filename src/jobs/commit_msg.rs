@@ -34,13 +34,14 @@ pub struct JudgedMessage {
 }
 
 /// Whether pre-commit, in the same run of git and of the same index, told
-/// already that this message passes. git is not asked for it. Whatever is
-/// missing or odd is a "no", which means: judge.
-pub fn is_foreseen(env: &Env, file: &Path, surroundings: &Surroundings) -> bool {
-    foreseen(env, file, surroundings).unwrap_or(false)
+/// already that this message passes. git is not asked for it, and above us
+/// stands what stood above pre-commit. Whatever is missing or odd is a "no",
+/// which means: judge.
+pub fn is_foreseen(env: &Env, file: &Path) -> bool {
+    foreseen(env, file).unwrap_or(false)
 }
 
-fn foreseen(env: &Env, file: &Path, surroundings: &Surroundings) -> Option<bool> {
+fn foreseen(env: &Env, file: &Path) -> Option<bool> {
     let glance = Glance::new(env)?;
     let pending = Marks::open(&glance.common_dir, &glance.git_dir).pending().ok()??;
     let foreseen = pending.foreseen?;
@@ -64,7 +65,10 @@ fn foreseen(env: &Env, file: &Path, surroundings: &Surroundings) -> Option<bool>
         message: String::from_utf8_lossy(&bytes).into_owned(),
     };
     let catalogue = Catalogue::built_in();
-    Some(surroundings.marks(catalogue).is_empty() && detect(catalogue, &commit).is_empty())
+    let marked = !pending.signals.is_empty()
+        || !Surroundings::near(env).marks(catalogue).is_empty()
+        || !detect(catalogue, &commit).is_empty();
+    Some(!marked)
 }
 
 /// Judges message and index together. `None`: the policy asks for nothing

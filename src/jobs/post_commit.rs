@@ -14,11 +14,11 @@ use crate::gate::signal::Signal;
 /// Does the same without asking git, where pre-commit of this very run of git
 /// saw the surroundings, and the new commit is easily seen and has the tree
 /// that pre-commit judged. `false`: nothing was done.
-pub fn is_settled(env: &Env, surroundings: &Surroundings) -> bool {
-    settle(env, surroundings).is_some()
+pub fn is_settled(env: &Env) -> bool {
+    settle(env).is_some()
 }
 
-fn settle(env: &Env, surroundings: &Surroundings) -> Option<()> {
+fn settle(env: &Env) -> Option<()> {
     let glance = Glance::new(env)?;
     let marks = Marks::open(&glance.common_dir, &glance.git_dir);
     let pending = marks.pending().ok()??;
@@ -27,7 +27,8 @@ fn settle(env: &Env, surroundings: &Surroundings) -> Option<()> {
     if !same_run || glance.tree_of(&head)? != pending.tree {
         return None;
     }
-    marks.bind(&head, &with_surroundings(pending.signals, surroundings), true).ok()?;
+    let near = Surroundings::near(env);
+    marks.bind(&head, &with_surroundings(pending.signals, &near), true).ok()?;
     marks.forget_pending().ok()
 }
 

@@ -18,10 +18,18 @@ pub struct World {
 impl World {
     /// Opens the repository that the working directory lies in.
     pub fn open(env: &Env) -> Result<World, Error> {
-        let git = Git::open(&env.dir)?;
+        Ok(World::around(env, Git::open(&env.dir)?))
+    }
+
+    /// Opens the repository from one of git's hooks.
+    pub fn open_in_hook(env: &Env) -> Result<World, Error> {
+        Ok(World::around(env, Git::open_in_hook(env)?))
+    }
+
+    fn around(env: &Env, git: Git) -> World {
         let layout = git.layout();
         let store = Store::new(&layout.common_dir);
         let marks = Marks::open(&layout.common_dir, &layout.git_dir);
-        Ok(World { env: env.clone(), git, store, marks })
+        World { env: env.clone(), git, store, marks }
     }
 }

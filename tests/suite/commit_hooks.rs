@@ -71,7 +71,7 @@ fn can_tell() -> bool {
 }
 
 #[test]
-fn a_commit_without_marks_asks_git_three_questions() {
+fn a_commit_without_marks_asks_git_two_questions() {
     if !can_tell() {
         crate::fixture::skipped("nothing here tells when a process was started");
         return;
@@ -82,9 +82,35 @@ fn a_commit_without_marks_asks_git_three_questions() {
     let repo = prepared(FORBID);
     let (status, started) = traced(&repo, repo.git_command(&["commit", "-q", "-m", "Tidy"]));
     assert_eq!(status, 0);
-    assert_eq!(started, ["commit", "rev-parse", "config", "diff-index"]);
+    assert_eq!(started, ["commit", "config", "diff-index"]);
     assert_eq!(repo.git(&["log", "-1", "--format=%s"]), "Tidy");
     assert!(!repo.path().join(".git/countersign/pending").exists());
+}
+
+/// A repository that is not as `git init` leaves it: git is asked where its
+/// parts lie, and the answer is the same.
+#[track_caller]
+fn check_unusual(dir: &str, preparation: &str) {
+    let repo = prepared(FORBID);
+    let mut shell = repo.git_command(&["-c", &format!("alias.run=!{preparation}"), "run"]);
+    assert!(shell.status().unwrap().success(), "{preparation}");
+    for (message, expected) in [("Tidy\n\nAssisted-by: claude-code", 1), ("Tidy", 0)] {
+        let mut command = repo.git_command(&["commit", "-q", "--allow-empty", "-m", message]);
+        command.current_dir(repo.path().join(dir));
+        let (status, started) = traced(&repo, command);
+        assert_eq!(status, expected, "{preparation}: {message}");
+        assert!(started.contains(&"rev-parse".to_owned()), "{preparation}: {started:?}");
+    }
+}
+
+#[test]
+fn a_repository_of_another_shape_is_asked_for() {
+    check_unusual(".git/linked", "git worktree add -q .git/linked");
+    check_unusual(".", "git pack-refs --all");
+    check_unusual(".", "mv .git .apart && ln -s .apart .git");
+    check_unusual(".", "mv .git .apart && echo 'gitdir: .apart' >.git");
+    check_unusual(".", "git config core.worktree ..");
+    check_unusual(".", "git config extensions.worktreeConfig true");
 }
 
 #[test]

@@ -3,6 +3,9 @@
 
 use super::{Git, GitError};
 
+/// The arguments that list all of it.
+pub(super) const LIST: [&str; 3] = ["config", "--list", "-z"];
+
 /// Every key and value, in the order in which later ones win.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -59,6 +62,24 @@ impl Config {
         }
     }
 
+    /// Whether the repository's own configuration was read, and says nothing
+    /// about where its parts lie or how they are kept, but for the kind of ids.
+    pub(super) fn is_plain(&self) -> bool {
+        let bare = self.bool("core.bare");
+        matches!(bare, Ok(Some(false)))
+            && self.get("core.repositoryformatversion").is_some()
+            && self.get("core.worktree").is_none()
+            && self
+                .entries
+                .iter()
+                .all(|(key, _)| !key.starts_with("extensions.") || key == "extensions.objectformat")
+    }
+
+    /// Whether object ids are SHA-256's.
+    pub(super) fn says_sha256(&self) -> bool {
+        self.get("extensions.objectformat").is_some_and(|it| it.eq_ignore_ascii_case("sha256"))
+    }
+
     /// Returns the middle parts of all keys `section.<middle>.name`: the names
     /// of remotes are `subsections("remote", "url")`.
     pub fn subsections<'a>(&'a self, section: &str, name: &str) -> Vec<&'a str> {
@@ -97,7 +118,7 @@ impl Git {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
-        let bytes = self.output(self.call().args(["config", "--list", "-z"]))?;
+        let bytes = self.output(self.call().args(LIST))?;
         Ok(self.config.get_or_init(|| Config::parse(&bytes)))
     }
 }

@@ -46,6 +46,22 @@ impl Glance {
         whole.then_some(Glance { git_dir, common_dir, index })
     }
 
+    /// The repository whose main work tree is the working directory, and the
+    /// commit on which HEAD stands: `.git` is a folder of its own there, with a
+    /// complete history, and no variable says otherwise.
+    pub fn plain(env: &Env) -> Option<(Glance, Oid)> {
+        const LEADING: [&str; 3] = ["GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_SHALLOW_FILE"];
+        let elsewhere = LEADING.iter().any(|name| env.get_os(name).is_some())
+            || env.get_os("GIT_DIR").is_some_and(|value| value != ".git");
+        let dir = env.dir.join(".git");
+        if elsewhere || !fs::is_folder_itself(&dir) || fs::stands(&dir.join("shallow")) {
+            return None;
+        }
+        let glance = Glance::new(env).filter(|it| it.common_dir == dir && it.git_dir == dir)?;
+        let head = glance.head()?;
+        Some((glance, head))
+    }
+
     /// The commit on which HEAD stands, where its branch is a file of its own,
     /// as it is right after a commit.
     pub fn head(&self) -> Option<Oid> {

@@ -35,6 +35,7 @@ pub use remote::{PushedRef, RefOutcome};
 pub use signed::CommitSignature;
 pub use tree::NewCommit;
 
+use super::env::Env;
 use super::fs::FsError;
 use super::process::{Call, Output, ProcessError};
 use crate::gate::change::Oid;
@@ -164,6 +165,50 @@ impl Git {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Git, GitError> {
         Git::open_in(dir, Surroundings::Own(variables.into_iter().collect()))
+    }
+
+    /// Opens the repository from one of git's hooks: where it is of the plain
+    /// kind, its configuration is all that git is asked for.
+    pub fn open_in_hook(env: &Env) -> Result<Git, GitError> {
+        match Git::at_a_glance(env)? {
+            Some(git) => Ok(git),
+            None => Git::open(&env.dir),
+        }
+    }
+
+    /// `None`: whatever is not as `git init` and `git clone` make it.
+    fn at_a_glance(env: &Env) -> Result<Option<Git>, GitError> {
+        let Some((glance, head)) = Glance::plain(env) else { return Ok(None) };
+        let surroundings = Surroundings::Inherited;
+        let bytes = match surroundings.read_only(&env.dir).args(config::LIST).run()? {
+            Output { code: Some(0), stdout, .. } => stdout,
+            _ => return Ok(None),
+        };
+        let config = Config::parse(&bytes);
+        let sha256 = head.as_str().len() == 64;
+        if !config.is_plain() || sha256 != config.says_sha256() {
+            return Ok(None);
+        }
+        let layout = Layout {
+            toplevel: Some(env.dir.clone()),
+            git_dir: glance.git_dir,
+            common_dir: glance.common_dir,
+            index: glance.index,
+            sha256,
+            reftable: false,
+            shallow: false,
+            bare: false,
+            head: Some(head),
+        };
+        Ok(Some(Git {
+            dir: env.dir.clone(),
+            surroundings,
+            layout,
+            up: String::new(),
+            config: OnceLock::from(config),
+            known: Mutex::default(),
+            objects: OnceLock::new(),
+        }))
     }
 
     fn open_in(dir: &Path, surroundings: Surroundings) -> Result<Git, GitError> {

@@ -38,7 +38,7 @@ pub fn run(context: &Context, arguments: &args::Hook) -> Result<Exit, Error> {
 fn serve(context: &Context, arguments: &args::Hook, input: &[u8]) -> Result<Exit, Error> {
     match arguments.event {
         HookEvent::PreCommit | HookEvent::PreMergeCommit => {
-            let world = World::open(&context.env)?;
+            let world = World::open_in_hook(&context.env)?;
             let judgement = pre_commit::pre_commit(&world, &Surroundings::read(&context.env))?;
             check::print(context, &judgement, true);
             Ok(check::exit(&judgement))
@@ -46,11 +46,11 @@ fn serve(context: &Context, arguments: &args::Hook, input: &[u8]) -> Result<Exit
         HookEvent::CommitMsg => commit_message(context, &arguments.arguments),
         HookEvent::PostCommit => {
             // The commit is made; nothing that goes wrong here can block it.
-            let surroundings = Surroundings::read(&context.env);
-            if post_commit::is_settled(&context.env, &surroundings) {
+            if post_commit::is_settled(&context.env) {
                 return Ok(Exit::Passed);
             }
-            let world = World::open(&context.env)?;
+            let surroundings = Surroundings::read(&context.env);
+            let world = World::open_in_hook(&context.env)?;
             post_commit::post_commit(&world, &surroundings)?;
             Ok(Exit::Passed)
         }
@@ -65,11 +65,11 @@ fn commit_message(context: &Context, arguments: &[OsString]) -> Result<Exit, Err
         return Err(Error::usage("git gives commit-msg the name of the message's file"));
     };
     let file = context.env.dir.join(file);
-    let surroundings = Surroundings::read(&context.env);
-    if commit_msg::is_foreseen(&context.env, &file, &surroundings) {
+    if commit_msg::is_foreseen(&context.env, &file) {
         return Ok(Exit::Passed);
     }
-    let world = World::open(&context.env)?;
+    let surroundings = Surroundings::read(&context.env);
+    let world = World::open_in_hook(&context.env)?;
     match commit_msg::commit_msg(&world, &file, &surroundings)? {
         Some(judged) => {
             // What will be asked later was said before the message was written,
