@@ -35,15 +35,20 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed("read", path)(error)),
     };
+    let length = file.metadata().map_or(0, |it| it.len());
+    read_at_most(file, length, path, limit).map(Some)
+}
+
+/// Reads to the end, which is expected after `length` bytes.
+fn read_at_most(from: impl Read, length: u64, path: &Path, limit: u64) -> Result<Vec<u8>, FsError> {
     // One byte more tells the end without a larger buffer; /proc tells no length.
-    let length =
-        file.metadata().map_or(0, |it| it.len()).clamp(LEAST_BUFFER, limit.max(LEAST_BUFFER));
+    let length = length.clamp(LEAST_BUFFER, limit.max(LEAST_BUFFER));
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1);
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed("read", path))?;
+    from.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(failed("read", path))?;
     if bytes.len() as u64 > limit {
         return Err(FsError::TooLarge { path: path.to_owned(), limit });
     }
-    Ok(Some(bytes))
+    Ok(bytes)
 }
 
 /// Writes a file so that at every moment either the old or the new content
@@ -336,6 +341,12 @@ pub fn open_plain(path: &Path) -> Result<(std::fs::File, Plain), FsError> {
     Ok((file, Plain::of(&metadata)))
 }
 
+/// Reads a regular file of at most `limit` bytes, as [`open_plain`] opens it.
+pub fn read_plain(path: &Path, limit: u64) -> Result<Vec<u8>, FsError> {
+    let (file, plain) = open_plain(path)?;
+    read_at_most(file, plain.size, path, limit)
+}
+
 /// What stands in a folder: its name, and for a regular file its facts.
 #[derive(Clone, Debug)]
 pub enum Entry {
@@ -387,15 +398,5 @@ pub fn create_private_folder(path: &Path) -> Result<(), FsError> {
 
 /// Reads standard input to its end, at most `limit` bytes.
 pub fn read_stdin(limit: u64) -> Result<Vec<u8>, FsError> {
-    let path = Path::new("standard input");
-    let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(failed("read", path))?;
-    if bytes.len() as u64 > limit {
-        return Err(FsError::TooLarge { path: path.to_owned(), limit });
-    }
-    Ok(bytes)
+    read_at_most(std::io::stdin().lock(), 0, Path::new("standard input"), limit)
 }

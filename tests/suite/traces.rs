@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use countersign::gate::trace::source::SOURCES;
+use countersign::gate::trace::source::{Format, SOURCES};
 use countersign::gate::trace::{Found, Skipped};
 use proptest::prelude::*;
 
@@ -12,7 +12,8 @@ use super::fixture::TestRepo;
 
 /// Records of real shape: `AGENT-VERSION…` names who wrote such.
 fn fixture(name: &str) -> String {
-    std::fs::read_to_string(format!("tests/fixtures/traces/{name}.jsonl")).unwrap()
+    let ending = if name.ends_with(".json") { "" } else { ".jsonl" };
+    std::fs::read_to_string(format!("tests/fixtures/traces/{name}{ending}")).unwrap()
 }
 
 /// All edits of a file, and how many of its lines were skipped.
@@ -20,6 +21,10 @@ fn read(agent: &str, bytes: &[u8]) -> (Vec<Found>, u64) {
     let source = SOURCES.iter().find(|it| it.agent == agent).unwrap();
     let mut reader = source.reader("file");
     let (mut found, mut skipped, mut at) = (Vec::new(), 0, 0);
+    if matches!(source.format, Format::Document(_)) {
+        skipped += u64::from(reader.line(0, bytes, &mut found) == Err(Skipped));
+        return (found, skipped);
+    }
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         if let Some(whole) = line.strip_suffix(b"\n") {
             skipped += u64::from(reader.line(at, whole, &mut found) == Err(Skipped));
@@ -37,7 +42,8 @@ fn check(agent: &str, name: &str, session: &str, expected: &[&str]) {
         .iter()
         .map(|Found { edit, .. }| {
             assert_eq!((edit.agent.as_str(), edit.session.as_str()), (agent, session));
-            assert!(edit.cwd.as_deref().is_none_or(|it| it == "/home/ana/shop"));
+            let cwd = edit.cwd.as_deref().map(|it| it.trim_start_matches("file://"));
+            assert!(cwd.is_none_or(|it| it == "/home/ana/shop"));
             let time = edit.time.map(|it| it.to_string()).unwrap_or_default();
             let model = edit.model.as_deref().unwrap_or("-");
             format!("{}: {:?} -> {:?} ({model}, {time})", edit.path, edit.old, edit.new)
@@ -165,6 +171,60 @@ fn other_agents_are_read() {
         "file",
         &[r#"file:///home/ana/shop/x%20y.md: Some("a\n") -> "a\nb\n" (-, )"#],
     );
+}
+
+#[test]
+fn sessions_that_are_documents_are_read() {
+    check(
+        "cline",
+        "cline-3.40.json",
+        "file",
+        &[r#"src/a.ts: Some("let a\n") -> "const a\n" (claude-sonnet-4-5, 2026-05-22T08:53:21Z)"#],
+    );
+    check(
+        "roo-code",
+        "roo-code-3.25.json",
+        "file",
+        &[r#"src/b.ts: None -> "export {}\n" (-, 2026-05-22T08:53:23Z)"#],
+    );
+    check(
+        "continue",
+        "continue-1.5.json",
+        "0f1e",
+        &[r#"src/a.py: Some("foo") -> "bar" (GPT-4o, )"#],
+    );
+    check(
+        "amp",
+        "amp-0.0.1772.json",
+        "T-019ca1f6-7d0e-4c43-9a55-3f2f5b1f7a10",
+        &[r#"/home/ana/shop/a.go: Some("x") -> "y" (claude-opus-4-6, 2026-05-22T09:10:00Z)"#],
+    );
+    check(
+        "opencode",
+        "opencode-0.15.json",
+        "ses_1",
+        &[r#"/home/ana/shop/index.ts: Some("a") -> "b" (-, 2026-05-22T08:53:21Z)"#],
+    );
+}
+
+#[test]
+fn a_document_that_is_cut_off_holds_nothing() {
+    for (agent, name) in [
+        ("cline", "cline-3.40.json"),
+        ("continue", "continue-1.5.json"),
+        ("amp", "amp-0.0.1772.json"),
+        ("opencode", "opencode-0.15.json"),
+    ] {
+        let text = fixture(name);
+        for end in 0..text.trim_end().len() {
+            assert_eq!(read(agent, &text.as_bytes()[..end]), (Vec::new(), 1), "{name} at {end}");
+        }
+        for other in
+            ["[]", "{}", "7", "null", "[[{}]]", r#"{"history":7,"messages":{},"state":[]}"#]
+        {
+            assert_eq!(read(agent, other.as_bytes()), (Vec::new(), 0), "{agent} {other}");
+        }
+    }
 }
 
 /// The fixtures, with their agent.
@@ -454,6 +514,25 @@ fn a_record_is_read_on_from_where_it_was_left() {
 }
 
 #[test]
+fn a_document_is_read_anew_when_it_was_written_anew() {
+    let machine = Machine::new();
+    machine.repo.write("src/a.ts", "x\n").write("src/c.ts", "x\n").git(&["add", "-A"]);
+    let place = ".cline/data/tasks/1/api_conversation_history.json";
+    let text = machine.told("cline-3.40.json");
+    machine.put(place, &text);
+    assert_eq!(machine.rows(), ["src/a.ts cline 1"]);
+    machine.put(place, &text[..text.len() / 2]);
+    assert_eq!(machine.rows(), [""; 0]);
+    machine.put(place, &text.replace("src/a.ts", "src/c.ts"));
+    assert_eq!(machine.rows(), ["src/c.ts cline 1"]);
+    // The task's folder names the session.
+    let said = String::from_utf8(machine.scan().stdout).unwrap();
+    assert!(said.contains("session 1\n"), "{said}");
+    machine.put(place, &text.replace(machine.repo.path().to_str().unwrap(), "/elsewhere"));
+    assert_eq!(machine.rows(), [""; 0]);
+}
+
+#[test]
 fn a_call_without_its_result_counts_for_now() {
     let machine = Machine::new();
     machine.repo.write("src/cart.rs", "x\n").git(&["add", "-A"]);
@@ -564,6 +643,33 @@ fn every_agent_is_found_where_it_keeps_its_records() {
         (".factory/sessions/-shop/s.jsonl", "factory-droid-0.22", "c.txt factory-droid 1"),
         (".pi/agent/sessions/-shop/1_s.jsonl", "pi-0.50", "src/main.rs pi 1"),
         (".windsurf/transcripts/s.jsonl", "windsurf-1.13", "x y.md windsurf 1"),
+        (
+            ".config/Code/User/globalStorage/saoudrizwan.claude-dev/tasks/1/api_conversation_history.json",
+            "cline-3.40.json",
+            "src/a.ts cline 1",
+        ),
+        (
+            ".cline/data/tasks/1/api_conversation_history.json",
+            "cline-3.40.json",
+            "src/a.ts cline 1",
+        ),
+        (
+            ".config/Code/User/globalStorage/rooveterinaryinc.roo-cline/tasks/1/api_conversation_history.json",
+            "roo-code-3.25.json",
+            "src/b.ts roo-code 1",
+        ),
+        (
+            ".config/Code/User/globalStorage/kilocode.kilo-code/tasks/1/api_conversation_history.json",
+            "roo-code-3.25.json",
+            "src/b.ts kilo-code 1",
+        ),
+        (".continue/sessions/0f1e.json", "continue-1.5.json", "src/a.py continue 1"),
+        (".local/share/amp/threads/T-1.json", "amp-0.0.1772.json", "a.go amp 1"),
+        (
+            ".local/share/opencode/storage/part/m/p.json",
+            "opencode-0.15.json",
+            "index.ts opencode 1",
+        ),
     ] {
         let machine = Machine::new();
         machine.keep(place, name);

@@ -69,7 +69,7 @@ pub(super) struct Stamp {
 }
 
 /// Where an edit stands: the hash of its path, and its lines' offsets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "(String, Vec<u64>)", into = "(String, Vec<u64>)")]
 pub(super) struct Place {
     pub(super) path: String,

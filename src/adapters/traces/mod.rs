@@ -27,7 +27,7 @@ use super::store::Store;
 use crate::gate::change::RepoPath;
 use crate::gate::time::Timestamp;
 use crate::gate::trace::place::Places;
-use crate::gate::trace::source::{SOURCES, Source, fits, is_session_id};
+use crate::gate::trace::source::{Format, SOURCES, Source, fits, is_session_id};
 use crate::gate::trace::{Found, TracedEdit};
 
 /// In how many lines, of how many bytes together, a session names its folder.
@@ -45,6 +45,8 @@ pub struct Limits {
     pub bytes: u64,
     /// Bytes of one line; a longer one is passed over.
     pub line: usize,
+    /// Bytes of one document; a larger one is not read.
+    pub document: u64,
     /// Bytes of edits' texts that are handed out.
     pub texts: usize,
     /// Files that are looked at, the newest first.
@@ -53,7 +55,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { bytes: 2 << 30, line: 8 << 20, texts: 32 << 20, files: 50_000 }
+        Limits { bytes: 2 << 30, line: 8 << 20, document: 16 << 20, texts: 32 << 20, files: 50_000 }
     }
 }
 
@@ -102,7 +104,15 @@ pub struct Notes {
 struct Candidate {
     source: &'static Source,
     path: PathBuf,
+    /// What names the session if the file does not: see [`Source::reader`].
+    name: String,
     plain: Plain,
+}
+
+impl Candidate {
+    fn is_document(&self) -> bool {
+        matches!(self.source.format, Format::Document(_))
+    }
 }
 
 /// The records of one agent in one folder.
@@ -261,11 +271,21 @@ fn walk(
             let path = folder.join(&name);
             match plain {
                 _ if fitting.is_empty() => {}
-                Some(plain) => found.push(Candidate { source, path, plain }),
                 None => open.push((path, depth + 1, fitting)),
+                Some(plain) => {
+                    let told = fitting.iter().any(|parts| parts.get(depth).is_some_and(is_open));
+                    let named = if told { path.file_stem() } else { folder.file_name() };
+                    let name = named.unwrap_or_default().to_string_lossy().into_owned();
+                    found.push(Candidate { source, path, name, plain });
+                }
             }
         }
     }
+}
+
+/// Whether files of several names fit.
+fn is_open(part: &&str) -> bool {
+    part.contains(['*', '{'])
 }
 
 /// One reading of all files.
@@ -310,8 +330,11 @@ impl Reading {
 
     /// Reads a file from where it was left.
     fn read_on(&mut self, file: &Candidate, known: &mut Known) -> Result<(), FsError> {
+        if file.is_document() {
+            return self.read_whole(file, known);
+        }
         let (handle, plain) = fs::open_plain(&file.path)?;
-        let mut reader = file.source.reader(&stem(&file.path));
+        let mut reader = file.source.reader(&file.name);
         let mut lines = Lines::new(&file.path, handle, self.limits.line, CHUNK);
         let mut found = Vec::new();
         for at in &known.needs {
@@ -364,6 +387,33 @@ impl Reading {
         known.needs = reader.needs();
         known.open = reader.open().iter().filter_map(|it| self.entry(it)).collect();
         known.open.dedup();
+        Ok(())
+    }
+
+    /// Reads a document: what is known of it was read of another one.
+    fn read_whole(&mut self, file: &Candidate, known: &mut Known) -> Result<(), FsError> {
+        *known = Known::default();
+        if file.plain.size > self.limits.document.min(self.budget) {
+            self.notes.left += 1;
+            return Ok(());
+        }
+        let bytes = fs::read_plain(&file.path, self.limits.document)?;
+        self.notes.read += bytes.len() as u64;
+        self.budget = self.budget.saturating_sub(bytes.len() as u64);
+        let mut reader = file.source.reader(&file.name);
+        if let Some(folder) = reader.directory(&bytes)
+            && !self.concerns(&folder)
+        {
+            known.foreign = true;
+            return Ok(());
+        }
+        let mut found = Vec::new();
+        if reader.line(0, &bytes, &mut found).is_err() {
+            known.skipped += 1;
+        }
+        found.extend(reader.open());
+        let places: BTreeSet<Place> = found.iter().filter_map(|it| self.entry(it)).collect();
+        known.edits = places.into_iter().collect();
         Ok(())
     }
 
@@ -445,8 +495,16 @@ impl Reading {
         wanted: &BTreeMap<String, &RepoPath>,
         edits: &mut Vec<Recorded>,
     ) -> Result<(), FsError> {
+        let mut reader = file.source.reader(&file.name);
+        if file.is_document() {
+            let mut found = Vec::new();
+            let bytes = fs::read_plain(&file.path, self.limits.document)?;
+            reader.line(0, &bytes, &mut found).ok();
+            found.extend(reader.open());
+            self.keep(&mut found, wanted, edits);
+            return Ok(());
+        }
         let (handle, _) = fs::open_plain(&file.path)?;
-        let mut reader = file.source.reader(&stem(&file.path));
         let mut lines = Lines::new(&file.path, handle, self.limits.line, SMALL_CHUNK);
         let mut found = Vec::new();
         for at in offsets {
@@ -479,10 +537,6 @@ impl Reading {
             }
         }
     }
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn seconds(nanoseconds: i64) -> Timestamp {

@@ -41,8 +41,12 @@ struct Data<'a> {
     session: Option<String>,
     #[serde(default, borrow)]
     context: Option<&'a RawValue>,
-    #[serde(alias = "newModel", alias = "selectedModel", default, deserialize_with = "name")]
+    #[serde(default, deserialize_with = "name")]
     model: Option<String>,
+    #[serde(rename = "newModel", default, deserialize_with = "name")]
+    new_model: Option<String>,
+    #[serde(rename = "selectedModel", default, deserialize_with = "name")]
+    selected_model: Option<String>,
     #[serde(rename = "toolCallId", default, deserialize_with = "name")]
     call: Option<String>,
     #[serde(rename = "toolName", default, deserialize_with = "name")]
@@ -79,11 +83,11 @@ impl Reader for Copilot {
             Some("session.start" | "session.resume") => {
                 let cwd = part::<Context>(data.context).and_then(|it| it.cwd);
                 self.0.begins(at, data.session, cwd);
-                if data.model.is_some() {
-                    self.0.turns(at, data.model, None);
+                if data.selected_model.is_some() {
+                    self.0.turns(at, data.selected_model, None);
                 }
             }
-            Some("session.model_change") => self.0.turns(at, data.model, None),
+            Some("session.model_change") => self.0.turns(at, data.new_model, None),
             Some("tool.execution_start") => {
                 let arguments = data.tool.as_deref().zip(data.arguments);
                 let edits = arguments.map(|(tool, it)| tool::edits(tool, it)).unwrap_or_default();

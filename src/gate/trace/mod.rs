@@ -8,6 +8,7 @@ pub mod apply_patch;
 pub mod claude_code;
 pub mod codex;
 pub mod copilot;
+pub mod documents;
 pub mod gemini;
 pub mod messages;
 pub mod place;

@@ -5,6 +5,7 @@ use super::Reader;
 use super::claude_code::ClaudeCode;
 use super::codex::Codex;
 use super::copilot::Copilot;
+use super::documents::{Document, Kind};
 use super::gemini::Gemini;
 use super::messages::Messages;
 use super::windsurf::Windsurf;
@@ -37,7 +38,20 @@ pub enum Format {
         answers: bool,
     },
     Windsurf,
+    /// A file is read whole, and anew when it changed.
+    Document(Kind),
 }
+
+/// Where VS Code's extensions keep their files, and those of its Insiders.
+const EXTENSIONS: &[&str] = &[
+    "$XDG_CONFIG_HOME/Code/User/globalStorage",
+    "~/.config/Code/User/globalStorage",
+    "~/.config/Code - Insiders/User/globalStorage",
+    "~/Library/Application Support/Code/User/globalStorage",
+    "~/Library/Application Support/Code - Insiders/User/globalStorage",
+    "$APPDATA/Code/User/globalStorage",
+    "$APPDATA/Code - Insiders/User/globalStorage",
+];
 
 /// The table. Sources: each agent's own documentation and code, see the file of
 /// its format.
@@ -133,10 +147,64 @@ pub const SOURCES: &[Source] = &[
         session: None,
         format: Format::Windsurf,
     },
+    Source {
+        agent: "cline",
+        folders: EXTENSIONS,
+        files: &["saoudrizwan.claude-dev/tasks/{id}/api_conversation_history.json"],
+        session: None,
+        format: Format::Document(Kind::Cline),
+    },
+    Source {
+        agent: "cline",
+        folders: &["~/.cline/data/tasks"],
+        files: &["{id}/api_conversation_history.json"],
+        session: None,
+        format: Format::Document(Kind::Cline),
+    },
+    Source {
+        agent: "roo-code",
+        folders: EXTENSIONS,
+        files: &["rooveterinaryinc.roo-cline/tasks/{id}/api_conversation_history.json"],
+        session: None,
+        format: Format::Document(Kind::Cline),
+    },
+    Source {
+        agent: "kilo-code",
+        folders: EXTENSIONS,
+        files: &["kilocode.kilo-code/tasks/{id}/api_conversation_history.json"],
+        session: None,
+        format: Format::Document(Kind::Cline),
+    },
+    Source {
+        agent: "continue",
+        folders: &["$CONTINUE_GLOBAL_DIR/sessions", "~/.continue/sessions"],
+        files: &["{id}.json"],
+        session: None,
+        format: Format::Document(Kind::Continue),
+    },
+    Source {
+        agent: "amp",
+        folders: &[
+            "$XDG_DATA_HOME/amp/threads",
+            "~/.local/share/amp/threads",
+            "$LOCALAPPDATA/amp/threads",
+        ],
+        files: &["{id}.json"],
+        session: Some("AMP_CURRENT_THREAD_ID"),
+        format: Format::Document(Kind::Amp),
+    },
+    Source {
+        agent: "opencode",
+        folders: &["$XDG_DATA_HOME/opencode/storage", "~/.local/share/opencode/storage"],
+        files: &["part/*/{id}.json"],
+        session: None,
+        format: Format::Document(Kind::OpenCode),
+    },
 ];
 
 impl Source {
-    /// A reader of one file; `name` is the file's, without its ending.
+    /// A reader of one file; `name` is the file's without its ending, or its
+    /// folder's where all are named the same.
     pub fn reader(&self, name: &str) -> Box<dyn Reader> {
         match self.format {
             Format::ClaudeCode => Box::new(ClaudeCode::new(self.agent, name)),
@@ -145,6 +213,7 @@ impl Source {
             Format::Gemini => Box::new(Gemini::new(self.agent, name)),
             Format::Messages { answers } => Box::new(Messages::new(self.agent, name, answers)),
             Format::Windsurf => Box::new(Windsurf::new(self.agent, name)),
+            Format::Document(kind) => Box::new(Document::new(self.agent, name, kind)),
         }
     }
 }

@@ -42,7 +42,7 @@ const OLD: &[&str] =
 const NEW: &[&str] =
     &["new_string", "newString", "new_str", "newStr", "newText", "new_text", "ReplacementContent"];
 const CONTENT: &[&str] =
-    &["content", "contents", "file_text", "fileText", "code", "CodeContent", "CodeEdit"];
+    &["content", "contents", "file_text", "fileText", "code", "changes", "CodeContent"];
 const PARTS: &[&str] = &["edits", "changes", "replacements", "ReplacementChunks"];
 const PATCH: &[&str] = &["patch", "patchText", "patch_text", "input"];
 
@@ -102,6 +102,43 @@ fn of_fields(fields: &Fields<'_>, outer: Option<&str>) -> Vec<Texts> {
         (None, Some(new)) => vec![Texts { path, old: None, new }],
         (None, None) => Vec::new(),
     }
+}
+
+/// The calls that stand in a text as XML, as Cline and its kin write them:
+/// `<write_to_file><path>…</path><content>…</content></write_to_file>`.
+pub fn in_text(text: &str) -> Vec<Texts> {
+    let mut edits = Vec::new();
+    for tool in ["write_to_file", "replace_in_file", "apply_diff"] {
+        let mut rest = text;
+        while let Some((call, behind)) = element(rest, tool) {
+            rest = behind;
+            let inner = |name: &str| {
+                // What a call writes may hold the tags themselves: its last one closes.
+                let open = format!("<{name}>");
+                let (_, body) = call.split_once(open.as_str())?;
+                let end = body.rfind(&format!("</{name}>"))?;
+                Some(body.get(..end)?.trim_start_matches('\n'))
+            };
+            let path = element(call, "path").map(|(path, _)| path.trim().to_owned());
+            let Some(path) = path.filter(|it| (1..=NAME).contains(&it.len())) else { continue };
+            match (inner("content"), inner("diff")) {
+                (Some(new), _) => edits.push(Texts { path, old: None, new: new.to_owned() }),
+                (None, Some(diff)) => edits.extend(search_replace(&path, diff)),
+                (None, None) => {}
+            }
+            if edits.len() >= EDITS {
+                break;
+            }
+        }
+    }
+    edits.truncate(EDITS);
+    edits
+}
+
+/// What stands in the first element of this name, and behind it.
+fn element<'a>(text: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>"))
 }
 
 /// Blocks of `SEARCH`, a line of `=` and `REPLACE`, as Cline and its kin write
@@ -188,6 +225,19 @@ mod tests {
         ] {
             check(tool, arguments, &[]);
         }
+    }
+
+    #[test]
+    fn calls_in_a_text_are_read() {
+        let found = in_text(
+            "I write it.\n<write_to_file>\n<path>a.rs</path>\n<content>\nfn a() {}\n// <content>\n</content>\n</write_to_file>\n\
+             <replace_in_file><path>b</path><diff>\n------- SEARCH\nx\n=======\ny\n+++++++ REPLACE\n</diff></replace_in_file>\n\
+             <write_to_file><path></path><content>x</content></write_to_file><write_to_file>",
+        );
+        let found: Vec<_> =
+            found.iter().map(|it| (it.path.as_str(), it.old.as_deref(), it.new.as_str())).collect();
+        let expected = [("a.rs", None, "fn a() {}\n// <content>\n"), ("b", Some("x\n"), "y\n")];
+        assert_eq!(found, expected);
     }
 
     #[test]
