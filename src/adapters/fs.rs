@@ -378,6 +378,15 @@ pub fn entries(path: &Path) -> Result<Vec<Entry>, FsError> {
     Ok(found)
 }
 
+/// The folder or regular file of this name, as [`entries`] would list it.
+pub fn entry(folder: &Path, name: &str) -> Option<Entry> {
+    let metadata = std::fs::symlink_metadata(folder.join(name)).ok()?;
+    if metadata.is_dir() {
+        return Some(Entry::Folder(name.to_owned()));
+    }
+    metadata.is_file().then(|| Entry::File(name.to_owned(), Plain::of(&metadata)))
+}
+
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }

@@ -430,8 +430,12 @@ fn rollout(name: &str) -> String {
     format!(".codex/sessions/2026/05/21/rollout-2026-05-21T11-00-00-{name}.jsonl")
 }
 
+/// Makes a file or folder as if it was last written so many days before the first commit.
 fn age(path: &Path, days: u64) {
-    let file = std::fs::File::options().append(true).open(path).unwrap();
+    let file = match path.is_dir() {
+        true => std::fs::File::open(path).unwrap(),
+        false => std::fs::File::options().append(true).open(path).unwrap(),
+    };
     let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_760_000_000);
     file.set_modified(now - std::time::Duration::from_secs(days * 86_400)).unwrap();
 }
@@ -529,6 +533,23 @@ fn a_document_is_read_anew_when_it_was_written_anew() {
     let said = String::from_utf8(machine.scan().stdout).unwrap();
     assert!(said.contains("session 1\n"), "{said}");
     machine.put(place, &text.replace(machine.repo.path().to_str().unwrap(), "/elsewhere"));
+    assert_eq!(machine.rows(), [""; 0]);
+}
+
+/// OpenCode leaves a file for each part of each message: a tree that is older
+/// than what is asked for is not walked through.
+#[cfg(unix)]
+#[test]
+fn a_tree_of_written_files_is_not_entered_again() {
+    let machine = Machine::new();
+    machine.repo.write("index.ts", "x\n").git(&["add", "-A"]);
+    machine.keep(".local/share/opencode/storage/part/m/p.json", "opencode-0.15.json");
+    let folder = machine.repo.home().join(".local/share/opencode/storage/part");
+    age(&folder, 2);
+    assert_eq!(machine.rows(), [""; 0]);
+    age(&folder, 0);
+    assert_eq!(machine.rows(), ["index.ts opencode 1"]);
+    age(&folder.join("m"), 2);
     assert_eq!(machine.rows(), [""; 0]);
 }
 
@@ -689,6 +710,8 @@ fn agents_are_listed_with_what_they_keep() {
         let home = machine.repo.home().to_str().unwrap().to_owned();
         String::from_utf8(output.stdout).unwrap().replace(&home, "~")
     };
+    machine.put(".config/Code/User/globalStorage/other/tasks/1/x.json", "{}");
+    machine.put(".codex/config.toml", "");
     let nothing = "no agent that countersign can read keeps records here\n";
     assert_eq!(list(&machine, &["list"]), nothing);
     age(&machine.keep(&project(SESSION), "claude-code-2.1"), 1);

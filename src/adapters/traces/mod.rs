@@ -27,7 +27,7 @@ use super::store::Store;
 use crate::gate::change::RepoPath;
 use crate::gate::time::Timestamp;
 use crate::gate::trace::place::Places;
-use crate::gate::trace::source::{Format, SOURCES, Source, fits, is_session_id};
+use crate::gate::trace::source::{Format, Pattern, SOURCES, Source, fits, is_session_id};
 use crate::gate::trace::{Found, TracedEdit};
 
 /// In how many lines, of how many bytes together, a session names its folder.
@@ -129,14 +129,18 @@ pub struct Holding {
 }
 
 /// What agents keep on this machine, in the order of the table; folders that
-/// are not there are left out.
+/// are not there, or hold no records, are left out.
 pub fn holdings(env: &Env) -> Vec<Holding> {
     let mut holdings = Vec::new();
     for source in SOURCES {
         for folder in folders(env, source) {
             let mut found = Vec::new();
             let mut notes = Notes::default();
-            walk(source, &folder, None, &mut found, &mut notes);
+            walk(source, &folder, Search::default(), &mut found, &mut notes);
+            // Other programs keep their files there, too.
+            if found.is_empty() && notes.unreadable == 0 {
+                continue;
+            }
             let newest = found.iter().map(|it| it.plain.modified).max();
             holdings.push(Holding {
                 agent: source.agent,
@@ -169,7 +173,7 @@ pub fn read(env: &Env, git: &Git, store: &Store, wanted: &Wanted<'_>) -> Traces 
         budget: wanted.limits.bytes,
     };
     let mut index = Index::load(store, &trees);
-    let mut files = find(env, &mut reading.notes);
+    let mut files = find(env, wanted.since, &mut reading.notes);
     files.sort_by_key(|it| std::cmp::Reverse(it.plain.modified));
     reading.notes.left += files.len().saturating_sub(wanted.limits.files) as u64;
     files.truncate(wanted.limits.files);
@@ -223,37 +227,60 @@ fn folders(env: &Env, source: &Source) -> Vec<PathBuf> {
 }
 
 /// The files to look at: where the environment names sessions, theirs alone.
-fn find(env: &Env, notes: &mut Notes) -> Vec<Candidate> {
+fn find(env: &Env, since: Timestamp, notes: &mut Notes) -> Vec<Candidate> {
     let mut found = Vec::new();
     for source in SOURCES {
         let id = source.session.and_then(|name| env.get(name));
         let Some(id) = id.filter(|id| is_session_id(id)) else { continue };
         for folder in folders(env, source) {
-            walk(source, &folder, Some(id), &mut found, notes);
+            let search = Search { id: Some(id), since: None };
+            walk(source, &folder, search, &mut found, notes);
         }
     }
     if found.is_empty() {
         for source in SOURCES {
             for folder in folders(env, source) {
-                walk(source, &folder, None, &mut found, notes);
+                let search = Search { id: None, since: Some(since) };
+                walk(source, &folder, search, &mut found, notes);
             }
         }
     }
     found
 }
 
-/// Adds a folder's files of records, of one session if its id is given.
+/// Which files.
+#[derive(Clone, Copy, Debug, Default)]
+struct Search<'a> {
+    /// Of this session only.
+    id: Option<&'a str>,
+    /// Not those that are certainly older.
+    since: Option<Timestamp>,
+}
+
+/// Adds a folder's files of records.
 fn walk(
     source: &'static Source,
     folder: &Path,
-    id: Option<&str>,
+    search: Search<'_>,
     found: &mut Vec<Candidate>,
     notes: &mut Notes,
 ) {
-    let patterns: Vec<Vec<&str>> = source.files.iter().map(|it| it.split('/').collect()).collect();
-    let mut open = vec![(folder.to_owned(), 0, patterns)];
+    let patterns = source.patterns(search.id);
+    let oldest = search.since.filter(|_| source.is_written_once());
+    let mut open: Vec<(PathBuf, usize, Vec<&Pattern>)> =
+        vec![(folder.to_owned(), 0, patterns.iter().collect())];
     while let Some((folder, depth, patterns)) = open.pop() {
-        let Ok(entries) = fs::entries(&folder) else {
+        if depth > 0 && oldest.is_some_and(|oldest| is_older(&folder, oldest)) {
+            continue;
+        }
+        let parts: BTreeSet<&str> =
+            patterns.iter().filter_map(|it| it.parts.get(depth)).map(String::as_str).collect();
+        // A folder of which the names are known is not listed.
+        let entries = match parts.iter().any(|it| it.contains('*')) {
+            true => fs::entries(&folder),
+            false => Ok(parts.iter().filter_map(|name| fs::entry(&folder, name)).collect()),
+        };
+        let Ok(entries) = entries else {
             notes.unreadable += 1;
             continue;
         };
@@ -262,19 +289,17 @@ fn walk(
                 Entry::Folder(name) => (name, None),
                 Entry::File(name, plain) => (name, Some(plain)),
             };
-            let is_file = plain.is_some();
-            let fitting = patterns.iter().filter(|parts| {
-                let last = parts.len() == depth + 1;
-                last == is_file && parts.get(depth).is_some_and(|part| fits(part, id, &name))
+            let fitting = patterns.iter().filter(|it| {
+                let last = it.parts.len() == depth + 1;
+                last == plain.is_some() && it.parts.get(depth).is_some_and(|it| fits(it, &name))
             });
-            let fitting: Vec<_> = fitting.cloned().collect();
+            let fitting: Vec<&Pattern> = fitting.copied().collect();
+            let Some(first) = fitting.first() else { continue };
             let path = folder.join(&name);
             match plain {
-                _ if fitting.is_empty() => {}
                 None => open.push((path, depth + 1, fitting)),
                 Some(plain) => {
-                    let told = fitting.iter().any(|parts| parts.get(depth).is_some_and(is_open));
-                    let named = if told { path.file_stem() } else { folder.file_name() };
+                    let named = if first.named { path.file_stem() } else { folder.file_name() };
                     let name = named.unwrap_or_default().to_string_lossy().into_owned();
                     found.push(Candidate { source, path, name, plain });
                 }
@@ -283,9 +308,11 @@ fn walk(
     }
 }
 
-/// Whether files of several names fit.
-fn is_open(part: &&str) -> bool {
-    part.contains(['*', '{'])
+/// Whether nothing was made in a folder since then.
+fn is_older(folder: &Path, time: Timestamp) -> bool {
+    let modified = fs::modified(folder).ok().flatten();
+    let since = modified.and_then(|it| it.duration_since(std::time::UNIX_EPOCH).ok());
+    since.is_some_and(|it| i64::try_from(it.as_secs()).is_ok_and(|it| it <= time.0))
 }
 
 /// One reading of all files.

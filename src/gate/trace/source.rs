@@ -203,6 +203,25 @@ pub const SOURCES: &[Source] = &[
 ];
 
 impl Source {
+    /// The files, all or those of one session.
+    pub fn patterns(&self, id: Option<&str>) -> Vec<Pattern> {
+        let pattern = |files: &&str| {
+            let last = files.rsplit('/').next().unwrap_or_default();
+            let parts = files.replace("{id}", id.unwrap_or("*"));
+            Pattern {
+                parts: parts.split('/').map(str::to_owned).collect(),
+                named: last.contains(['*', '{']),
+            }
+        };
+        self.files.iter().map(pattern).collect()
+    }
+
+    /// Whether files are never written to again, so that a folder in which none
+    /// was made holds nothing new. There may be very many.
+    pub fn is_written_once(&self) -> bool {
+        self.format == Format::Document(Kind::OpenCode)
+    }
+
     /// A reader of one file; `name` is the file's without its ending, or its
     /// folder's where all are named the same.
     pub fn reader(&self, name: &str) -> Box<dyn Reader> {
@@ -218,28 +237,31 @@ impl Source {
     }
 }
 
+/// One entry of [`Source::files`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// A part for each folder and, the last, for the file; `*` is any text.
+    pub parts: Vec<String>,
+    /// Whether the file's name tells the session; else its folder's does.
+    pub named: bool,
+}
+
 /// Whether a session's id can stand in a file's name: no separator, no pattern.
 pub fn is_session_id(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     (1..=128).contains(&text.len()) && text.bytes().all(plain)
 }
 
-/// Whether a name fits one part of [`Source::files`].
-pub fn fits(pattern: &str, id: Option<&str>, name: &str) -> bool {
-    let pattern = pattern.replace("{id}", id.unwrap_or("*"));
-    let mut pieces = pattern.split('*');
-    let first = pieces.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    if !pattern.contains('*') {
-        return rest.is_empty();
+/// Whether a name fits one part of [`Source::patterns`].
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut name) = name.strip_prefix(first) else { return false };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for piece in middle.split('*').filter(|it| !it.is_empty()) {
+        let Some((_, behind)) = name.split_once(piece) else { return false };
+        name = behind;
     }
-    let mut pieces: Vec<&str> = pieces.collect();
-    let last = pieces.pop().unwrap_or_default();
-    for piece in pieces {
-        let Some(at) = rest.find(piece) else { return false };
-        rest = rest.get(at + piece.len()..).unwrap_or_default();
-    }
-    rest.ends_with(last)
+    name.ends_with(last)
 }
 
 #[cfg(test)]
@@ -257,22 +279,36 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(pattern: &str, id: Option<&str>, name: &str, expected: bool) {
-        assert_eq!(fits(pattern, id, name), expected, "{pattern} {id:?} {name}");
+    fn check(pattern: &str, name: &str, expected: bool) {
+        assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
     }
 
     #[test]
     fn names_fit_their_patterns() {
-        check("{id}.jsonl", None, "a.jsonl", true);
-        check("{id}.jsonl", Some("a"), "a.jsonl", true);
-        check("{id}.jsonl", Some("a"), "ba.jsonl", false);
-        check("rollout-*{id}.jsonl", Some("t-1"), "rollout-2026-t-1.jsonl", true);
-        check("rollout-*{id}.jsonl", None, "rollout-.jsonl", true);
-        check("rollout-*{id}.jsonl", Some("t-1"), "rollout-2026-t-1.jsonl.bak", false);
-        check("subagents", None, "subagents", true);
-        check("subagents", None, "subagents2", false);
-        check("*", None, "anything", true);
-        check("agent-*.jsonl", None, "agent-.json", false);
+        check("a.jsonl", "a.jsonl", true);
+        check("a.jsonl", "ba.jsonl", false);
+        check("*.jsonl", "a.jsonl", true);
+        check("rollout-*t-1.jsonl", "rollout-2026-t-1.jsonl", true);
+        check("rollout-**.jsonl", "rollout-.jsonl", true);
+        check("rollout-*t-1.jsonl", "rollout-2026-t-1.jsonl.bak", false);
+        check("a*b*c", "a-b-c", true);
+        check("a*b*c", "a-c", false);
+        check("ab*bc", "abc", false);
+        check("*", "anything", true);
+        check("subagents", "subagents2", false);
+        check("agent-*.jsonl", "agent-.json", false);
+    }
+
+    #[test]
+    fn a_pattern_is_of_all_sessions_or_of_one() {
+        let source = SOURCES.iter().find(|it| it.agent == "github-copilot").expect("a row");
+        let parts = |id| source.patterns(id).into_iter().map(|it| it.parts.join("/"));
+        assert!(parts(None).eq(["*/events.jsonl", "*.jsonl"]));
+        assert!(parts(Some("a-1")).eq(["a-1/events.jsonl", "a-1.jsonl"]));
+        assert_eq!(
+            source.patterns(None).iter().map(|it| it.named).collect::<Vec<_>>(),
+            [false, true]
+        );
     }
 
     #[test]
