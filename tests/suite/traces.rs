@@ -4,6 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use countersign::adapters::env::Env;
+use countersign::adapters::store::Store;
+use countersign::adapters::traces::{self, Limits, Notes, Wanted};
+use countersign::gate::change::RepoPath;
+use countersign::gate::time::Timestamp;
 use countersign::gate::trace::source::{Format, SOURCES};
 use countersign::gate::trace::{Found, Skipped};
 use proptest::prelude::*;
@@ -699,6 +704,63 @@ fn every_agent_is_found_where_it_keeps_its_records() {
         let rows = machine.rows();
         assert_eq!(rows.first().map(String::as_str), Some(path), "{place}");
     }
+}
+
+/// What a reading with these limits finds of `src/cart.rs`: the session and time
+/// of each edit, and the notes.
+fn limited(machine: &Machine, limits: Limits) -> (Vec<String>, Notes) {
+    let variables = machine.repo.variables().into_iter();
+    let env = Env {
+        dir: machine.repo.path().to_owned(),
+        variables: variables.map(|(name, value)| (name.into(), value.into())).collect(),
+        now: Timestamp(1_760_000_000),
+        stdin_is_terminal: false,
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+        executable: None,
+    };
+    let git = machine.repo.open();
+    let folder = tempfile::tempdir().unwrap();
+    let path = RepoPath::new("src/cart.rs");
+    let wanted = Wanted { paths: vec![&path], since: Timestamp(0), limits };
+    let found = traces::read(&env, &git, &Store::new(folder.path()), &wanted);
+    let edits = found.edits.iter().map(|it| {
+        let time = it.edit.time.map(|time| time.to_string()).unwrap_or_default();
+        format!("{} {time}", it.edit.session)
+    });
+    (edits.collect(), found.notes)
+}
+
+#[test]
+fn limits_leave_the_oldest_out() {
+    let machine = Machine::new();
+    let text = machine.told("claude-code-2.1");
+    let edit = text.lines().skip(4).take(2).fold(String::new(), |text, it| text + it + "\n");
+    let (first, last) = (edit.replace(SESSION, "first"), edit.replace(SESSION, "last"));
+    let between = edit.replace("src/cart.rs", "src/other.rs").repeat(100);
+    let old = machine.put(&project("old"), &edit.replace(SESSION, "old"));
+    let new = machine.put(&project("new"), &format!("{first}{between}{last}"));
+    age(&old, 1);
+    age(&new, 0);
+    let all = Limits::default();
+    let time = "2026-05-20T10:04:00Z";
+    let expected =
+        |names: &[&str]| names.iter().map(|it| format!("{it} {time}")).collect::<Vec<_>>();
+    let (edits, notes) = limited(&machine, all);
+    assert_eq!(edits, expected(&["first", "last", "old"]));
+    let read = (old.metadata().unwrap().len(), new.metadata().unwrap().len());
+    assert_eq!(notes, Notes { sessions: 2, read: read.0 + read.1, ..Notes::default() });
+    let (edits, notes) = limited(&machine, Limits { files: 1, ..all });
+    assert_eq!((edits, notes.left), (expected(&["first", "last"]), 1));
+    let (edits, notes) = limited(&machine, Limits { texts: 100, ..all });
+    assert_eq!((edits, notes.left), (expected(&["first", "last"]), 1));
+    let (edits, notes) = limited(&machine, Limits { bytes: 5000, ..all });
+    // How a file begins tells where, so that it is read in any case.
+    assert_eq!(edits, ["old 2026-05-20T10:03:00Z".to_owned(), format!("last {time}")]);
+    assert_eq!(notes.left, 2);
+    assert!(notes.read < 20_000, "{notes:?}");
+    let (edits, notes) = limited(&machine, Limits { line: 100, ..all });
+    assert_eq!((edits, notes.skipped), (Vec::new(), 206));
 }
 
 #[test]

@@ -336,7 +336,9 @@ impl Reading {
             Some(known) => !known.foreign && known.stamp != stamp,
             None => seconds(file.plain.modified) > since,
         };
-        if is_new {
+        if is_new && self.budget == 0 {
+            self.notes.left += 1;
+        } else if is_new {
             let mut known = match known.is_some() {
                 true => index.files.remove(&key).unwrap_or_default(),
                 false => Known::default(),
@@ -372,7 +374,7 @@ impl Reading {
         found.clear();
         lines.go_to(known.read)?;
         let mut undecided = known.read == 0;
-        let mut jump = false;
+        let mut jump = !undecided;
         let mut count = 0;
         let mut from = known.read;
         loop {
