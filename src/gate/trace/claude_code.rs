@@ -6,7 +6,7 @@
 //! `toolUseResult` with what was done to which file. What was done is preferred
 //! to what was asked for, except where a person changed the proposal before it
 //! was accepted (`userModified`). A failed or refused call is no edit.
-//! Read in transcripts of the versions 1.0 to 2.1, as published by others.
+//! Shapes as others published them of their own sessions, of the versions 1.0 and 2.1.
 
 use std::sync::LazyLock;
 

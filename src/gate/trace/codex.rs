@@ -9,7 +9,8 @@
 //! says how it ended. Newer versions also write `patch_apply_end`, or
 //! `item_completed` with a `FileChange`, which name what was changed; they are
 //! all there is where the patch was made by a script of the `exec` tool.
-//! Source: openai/codex, codex-rs/protocol and codex-rs/apply-patch.
+//! Source: openai/codex, codex-rs/apply-patch, for patches and the commands that
+//! hold them; the lines as others published them of their own sessions.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

@@ -6,7 +6,7 @@
 //! `session.start` names the session and its folder, `session.model_change` the
 //! model; `tool.execution_start` holds a call's tool and arguments,
 //! `tool.execution_complete` whether it succeeded.
-//! Source: the schema of session events in npm's @github/copilot 1.0.
+//! Shapes as others published them of their own sessions, in 2026.
 
 use std::sync::LazyLock;
 

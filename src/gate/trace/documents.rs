@@ -4,10 +4,10 @@
 //!   `tool_use` blocks, or as XML in an assistant's text;
 //! - Continue, `sessions/<id>.json`: `history` with `toolCallStates`;
 //! - Amp, `threads/<id>.json`: `messages` with `tool_use` and `tool_result` blocks;
-//! - OpenCode up to 2025, `storage/part/<message>/<part>.json`: one call each.
+//! - OpenCode, before it kept a database, `storage/part/<message>/<part>.json`: one call each.
 //!
-//! Shapes as read in cline/cline, continuedev/continue and sst/opencode, and as
-//! others published them of their own sessions.
+//! Shapes as others published them of their own sessions; Amp's and Cline's are
+//! the least sure.
 
 use std::sync::LazyLock;
 

@@ -2,7 +2,7 @@
 //! line names the session; a line of type `gemini` holds the model and the calls
 //! of one answer, each with its outcome. An answer is written again as its calls
 //! go on, under the same ids. No line tells the folder: paths are absolute.
-//! Source: google-gemini/gemini-cli, its chat recording service.
+//! Shapes as others published them of their own sessions, in 2026.
 
 use std::sync::LazyLock;
 
