@@ -20,6 +20,7 @@ pub mod examples;
 pub mod explain;
 pub mod judge;
 pub mod junit;
+pub mod matching;
 pub mod obligation;
 pub mod policy;
 pub mod preview;

@@ -1,0 +1,413 @@
+//! Which lines of a file an agent wrote, by the texts that it recorded.
+//!
+//! Lines that an edit's new text has over its old one are the agent's. Each is
+//! matched to one line of the file, so a second one of the same text is
+//! somebody else's; runs of lines come first, longest first, with the lines
+//! around them that the record knows too. A line that carries no meaning of its
+//! own (a bracket, a blank) follows the line beside it. What matches nothing is
+//! nobody's: unattributed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use similar::{Algorithm, ChangeTag, DiffOp};
+
+use super::change::LineRange;
+use super::trace::TracedEdit;
+
+/// The most places at which one text is looked for.
+const PLACES: usize = 64;
+/// The most pairs of lines of one edit that are weighed.
+const PAIRS: usize = 1 << 20;
+/// The most lines, old and new, that are compared in order; beyond it every
+/// line is new that the old text does not have.
+const COMPARED: usize = 4000;
+
+/// Lines of a file that one session wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchedRange {
+    pub lines: LineRange,
+    /// The agent's id in the catalogue.
+    pub agent: String,
+    pub session: String,
+    pub model: Option<String>,
+    /// The lines differ from the record in blanks or in a trailing comma or semicolon.
+    pub reformatted: bool,
+}
+
+/// Finds the added lines that these edits of the file wrote. `content` is the
+/// whole new file, `added` its added lines; the edits are in order, the oldest
+/// first. Line ends, also CRLF, and trailing blanks are no difference.
+pub fn match_lines(content: &[u8], added: &[LineRange], edits: &[&TracedEdit]) -> Vec<MatchedRange> {
+    let text = String::from_utf8_lossy(content);
+    let lines: Vec<&str> = text.lines().collect();
+    let mut is_added = vec![false; lines.len()];
+    for range in added {
+        for number in range.start..=range.end {
+            let index = usize::try_from(number).ok().and_then(|it| it.checked_sub(1));
+            if let Some(flag) = index.and_then(|index| is_added.get_mut(index)) {
+                *flag = true;
+            }
+        }
+    }
+    let mut written: Vec<Written<'_>> = edits.iter().map(|edit| Written::of(edit)).collect();
+    forget_removed(&mut written);
+    let mut owners: Vec<Option<Owner>> = vec![None; lines.len()];
+    for reformatted in [false, true] {
+        let file: Vec<u64> = lines.iter().map(|line| key(line, reformatted)).collect();
+        for (number, edit) in written.iter_mut().enumerate().rev() {
+            let owner = Owner { edit: number, reformatted };
+            assign(&lines, &file, &is_added, edit, owner, &mut owners);
+        }
+    }
+    ranges(&owners, edits)
+}
+
+/// Whether a line means something by itself: four letters or digits, and not a
+/// word that every program is full of.
+pub fn is_telling(line: &str) -> bool {
+    const COMMON: [&str; 14] = [
+        "else", "break", "continue", "return", "pass", "done", "then", "begin", "endif", "default",
+        "finally", "none", "true", "false",
+    ];
+    let word = line.trim().trim_end_matches([';', ':', ',', '{', '}', ')', ' ']).to_ascii_lowercase();
+    line.chars().filter(|it| it.is_alphanumeric()).count() >= 4 && !COMMON.contains(&word.as_str())
+}
+
+/// What two lines have in common that count as the same.
+pub fn key(line: &str, reformatted: bool) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let line = line.trim_end();
+    if reformatted {
+        let line = line.trim_end_matches([',', ';']);
+        line.chars().filter(|it| !it.is_whitespace()).for_each(|it| it.hash(&mut hasher));
+    } else {
+        line.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Owner {
+    edit: usize,
+    reformatted: bool,
+}
+
+/// The new text of an edit.
+struct Written<'a> {
+    lines: Vec<&'a str>,
+    /// Which lines the edit put there, and nobody has been matched to yet.
+    own: Vec<bool>,
+    /// The lines that the edit took away.
+    removed: Vec<&'a str>,
+}
+
+impl<'a> Written<'a> {
+    fn of(edit: &'a TracedEdit) -> Written<'a> {
+        let lines: Vec<&str> = edit.new.lines().map(str::trim_end).collect();
+        let Some(old) = &edit.old else {
+            return Written { own: vec![true; lines.len()], lines, removed: Vec::new() };
+        };
+        let old: Vec<&str> = old.lines().map(str::trim_end).collect();
+        let mut own = vec![false; lines.len()];
+        let mut removed = Vec::new();
+        if old.len() + lines.len() <= COMPARED {
+            let operations = similar::capture_diff_slices(Algorithm::Myers, &old, &lines);
+            for change in operations.iter().flat_map(|it: &DiffOp| it.iter_changes(&old, &lines)) {
+                match (change.tag(), change.new_index()) {
+                    (ChangeTag::Insert, Some(index)) => own[index] = true,
+                    (ChangeTag::Delete, _) => removed.push(change.value()),
+                    (ChangeTag::Insert | ChangeTag::Equal, _) => {}
+                }
+            }
+        } else {
+            let mut left: HashMap<&str, usize> = HashMap::new();
+            for line in &old {
+                *left.entry(line).or_default() += 1;
+            }
+            for (line, own) in lines.iter().zip(&mut own) {
+                match left.get_mut(line) {
+                    Some(count) if *count > 0 => *count -= 1,
+                    Some(_) | None => *own = true,
+                }
+            }
+            removed.extend(left.iter().flat_map(|(line, count)| std::iter::repeat_n(*line, *count)));
+        }
+        Written { lines, own, removed }
+    }
+}
+
+/// A line that a later edit took away again is no longer there to be matched.
+fn forget_removed(written: &mut [Written<'_>]) {
+    let mut places: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
+    for number in 0..written.len() {
+        let removed: Vec<u64> = written[number].removed.iter().map(|it| key(it, false)).collect();
+        for text in removed {
+            if let Some((edit, line)) = places.get_mut(&text).and_then(Vec::pop) {
+                written[edit].own[line] = false;
+            }
+        }
+        for (index, line) in written[number].lines.iter().enumerate() {
+            if written[number].own[index] {
+                places.entry(key(line, false)).or_default().push((number, index));
+            }
+        }
+    }
+}
+
+/// Gives lines of the file to one edit.
+fn assign(
+    lines: &[&str],
+    file: &[u64],
+    is_added: &[bool],
+    edit: &mut Written<'_>,
+    owner: Owner,
+    owners: &mut [Option<Owner>],
+) {
+    let text: Vec<u64> = edit.lines.iter().map(|line| key(line, owner.reformatted)).collect();
+    let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (at, key) in file.iter().enumerate() {
+        if is_added[at] && owners[at].is_none() && is_telling(lines[at]) {
+            let places = places.entry(*key).or_default();
+            if places.len() < PLACES {
+                places.push(at);
+            }
+        }
+    }
+    // Runs are the same for all their pairs: each is measured once.
+    let mut runs: HashMap<(usize, usize), usize> = HashMap::new();
+    let mut pairs: Vec<(usize, usize, usize)> = Vec::new();
+    for (line, key) in text.iter().enumerate().filter(|(line, _)| edit.own[*line]) {
+        for &at in places.get(key).into_iter().flatten() {
+            if pairs.len() == PAIRS {
+                break;
+            }
+            let start = start_of_run(&text, file, line, at);
+            let length = *runs.entry(start).or_insert_with(|| length_of_run(&text, file, start));
+            pairs.push((length, line, at));
+        }
+    }
+    // Longest first; among equals in the order of both texts.
+    pairs.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+    let mut partners: BTreeMap<usize, usize> = BTreeMap::new();
+    for (_, line, at) in pairs {
+        if edit.own[line] && owners[at].is_none() {
+            edit.own[line] = false;
+            owners[at] = Some(owner);
+            partners.insert(line, at);
+        }
+    }
+    // What means nothing by itself follows its neighbour, in both directions.
+    let found: Vec<(usize, usize)> = partners.into_iter().collect();
+    for &(line, at) in &found {
+        spread(&text, file, is_added, edit, owner, owners, (line, at), 1);
+        spread(&text, file, is_added, edit, owner, owners, (line, at), -1);
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "both texts, and where they meet")]
+fn spread(
+    text: &[u64],
+    file: &[u64],
+    is_added: &[bool],
+    edit: &mut Written<'_>,
+    owner: Owner,
+    owners: &mut [Option<Owner>],
+    (line, at): (usize, usize),
+    step: isize,
+) {
+    let (mut line, mut at) = (line, at);
+    while let (Some(next_line), Some(next_at)) =
+        (line.checked_add_signed(step), at.checked_add_signed(step))
+    {
+        (line, at) = (next_line, next_at);
+        let same = text.get(line).is_some_and(|key| file.get(at) == Some(key));
+        if !same || !edit.own[line] || !is_added[at] || owners[at].is_some() {
+            return;
+        }
+        edit.own[line] = false;
+        owners[at] = Some(owner);
+    }
+}
+
+/// How far back a run of equal lines reaches, at most [`PLACES`] lines.
+fn start_of_run(text: &[u64], file: &[u64], line: usize, at: usize) -> (usize, usize) {
+    let same = (1..=line.min(at).min(PLACES)).take_while(|back| text[line - back] == file[at - back]);
+    let back = same.last().unwrap_or(0);
+    (line - back, at - back)
+}
+
+fn length_of_run(text: &[u64], file: &[u64], (line, at): (usize, usize)) -> usize {
+    text[line..].iter().zip(&file[at..]).take_while(|(one, other)| one == other).count()
+}
+
+fn ranges(owners: &[Option<Owner>], edits: &[&TracedEdit]) -> Vec<MatchedRange> {
+    let mut ranges: Vec<MatchedRange> = Vec::new();
+    for (number, owner) in (1u64..).zip(owners) {
+        let Some(owner) = owner else { continue };
+        let Some(edit) = edits.get(owner.edit) else { continue };
+        match ranges.last_mut() {
+            Some(last)
+                if last.lines.end + 1 == number
+                    && last.agent == edit.agent
+                    && last.session == edit.session
+                    && last.model == edit.model
+                    && last.reformatted == owner.reformatted =>
+            {
+                last.lines.end = number;
+            }
+            Some(_) | None => ranges.push(MatchedRange {
+                lines: LineRange { start: number, end: number },
+                agent: edit.agent.clone(),
+                session: edit.session.clone(),
+                model: edit.model.clone(),
+                reformatted: owner.reformatted,
+            }),
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn edit(session: &str, old: Option<&str>, new: &str) -> TracedEdit {
+        TracedEdit {
+            agent: "claude-code".to_owned(),
+            session: session.to_owned(),
+            model: None,
+            time: None,
+            cwd: None,
+            path: "a".to_owned(),
+            old: old.map(str::to_owned),
+            new: new.to_owned(),
+        }
+    }
+
+    /// `expected`: for every line of the file the session that wrote it, in
+    /// capitals where it was reformatted, or `.`; `+` in `added` are added lines.
+    #[track_caller]
+    fn check(file: &str, added: &str, edits: &[TracedEdit], expected: &str) {
+        let ranges: Vec<LineRange> = (1u64..)
+            .zip(added.chars())
+            .filter(|(_, mark)| *mark == '+')
+            .map(|(number, _)| LineRange { start: number, end: number })
+            .collect();
+        let edits: Vec<&TracedEdit> = edits.iter().collect();
+        let mut marks = vec!['.'; file.lines().count()];
+        for range in match_lines(file.as_bytes(), &ranges, &edits) {
+            for number in range.lines.start..=range.lines.end {
+                let mark = range.session.chars().next().unwrap();
+                marks[number as usize - 1] =
+                    if range.reformatted { mark.to_ascii_uppercase() } else { mark };
+            }
+        }
+        assert_eq!(marks.into_iter().collect::<String>(), expected, "{file}");
+    }
+
+    #[test]
+    fn what_an_edit_adds_over_the_old_text_is_the_agents() {
+        let one = edit("x", Some("let first = 1;\n"), "let first = 1;\nlet second = 2;\n");
+        check("let first = 1;\nlet second = 2;\n", "++", std::slice::from_ref(&one), ".x");
+        check("let first = 1;\r\nlet second = 2;  \r\n", "++", std::slice::from_ref(&one), ".x");
+        check("let first = 1;\nlet second = 2;\n", "+.", &[one], "..");
+        check("whole file\nof text\n", "++", &[edit("x", None, "whole file\nof text")], "xx");
+    }
+
+    #[test]
+    fn a_second_line_of_the_same_text_is_somebody_elses() {
+        let one = edit("x", Some(""), "open(file);\nprint(total);\nclose(file);\n");
+        let file = "print(total);\nother();\nopen(file);\nprint(total);\nclose(file);\n";
+        check(file, "+++++", &[one], "..xxx");
+    }
+
+    #[test]
+    fn a_bracket_follows_the_line_beside_it() {
+        let one = edit("x", Some(""), "fn agent() {\n}\n\n");
+        check("fn human() {\n}\nfn agent() {\n}\n\n", "+++++", std::slice::from_ref(&one), "..xxx");
+        check("fn human() {\n}\n", "++", &[one], "..");
+    }
+
+    #[test]
+    fn a_line_that_the_agent_took_away_again_is_not_its() {
+        let edits = [
+            edit("x", Some(""), "keep_this();\ndrop_this();\n"),
+            edit("x", Some("drop_this();\n"), "instead();\n"),
+        ];
+        check("keep_this();\ninstead();\ndrop_this();\n", "+++", &edits, "xx.");
+    }
+
+    #[test]
+    fn formatting_and_edits_within_a_run() {
+        let one = edit("x", Some(""), "call(\n  alpha,\n  beta\n)\nlet gamma = delta\n");
+        let file = "    call(\n        alpha,\n        beta,\n    )\nlet human = 1;\n    let gamma = delta;\n";
+        check(file, "++++++", &[one], "XXXX.X");
+    }
+
+    #[test]
+    fn the_newest_session_that_wrote_a_line_has_it() {
+        let edits = [edit("x", Some(""), "same_text();\n"), edit("y", Some(""), "same_text();\n")];
+        check("same_text();\n", "+", &edits, "y");
+        check("same_text();\nsame_text();\n", "++", &edits, "yx");
+    }
+
+    fn line() -> impl Strategy<Value = String> {
+        prop_oneof![
+            3 => "[a-c]{4,6}\\(\\);",
+            1 => Just("}".to_owned()),
+            1 => Just(String::new()),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn only_added_lines_that_were_written_are_matched_and_each_once(
+            before in prop::collection::vec(line(), 0..12),
+            new in prop::collection::vec(line(), 0..12),
+            file in prop::collection::vec(line(), 0..24),
+            flags in prop::collection::vec(any::<bool>(), 24),
+        ) {
+            let one = edit("x", Some(&before.join("\n")), &new.join("\n"));
+            let added: Vec<LineRange> = (1u64..)
+                .zip(flags.iter().take(file.len()))
+                .filter(|(_, flag)| **flag)
+                .map(|(number, _)| LineRange { start: number, end: number })
+                .collect();
+            let found = match_lines(file.join("\n").as_bytes(), &added, &[&one]);
+            let mut taken: BTreeMap<u64, usize> = BTreeMap::new();
+            for range in &found {
+                for number in range.lines.start..=range.lines.end {
+                    prop_assert!(flags[number as usize - 1]);
+                    *taken.entry(key(&file[number as usize - 1], true)).or_default() += 1;
+                }
+            }
+            for (text, count) in taken {
+                let written = new.iter().filter(|line| key(line, true) == text).count();
+                prop_assert!(count <= written);
+            }
+        }
+
+        #[test]
+        fn an_agents_block_among_unique_lines_is_found_whole(
+            above in 0usize..6, block in 1usize..8, below in 0usize..6, indent in 0usize..3,
+        ) {
+            let text = |who: &str, count: usize| -> Vec<String> {
+                (0..count).map(|at| format!("{who}_line({at});")).collect()
+            };
+            let agents = text("agent", block);
+            let one = edit("x", Some(""), &agents.join("\n"));
+            let moved: Vec<String> =
+                agents.iter().map(|it| format!("{}{it}", "  ".repeat(indent))).collect();
+            let file = [text("above", above), moved, text("below", below)].concat();
+            let whole = [LineRange { start: 1, end: file.len() as u64 }];
+            let found = match_lines(file.join("\n").as_bytes(), &whole, &[&one]);
+            let lines = LineRange { start: above as u64 + 1, end: (above + block) as u64 };
+            prop_assert_eq!(found.len(), 1);
+            prop_assert_eq!(found[0].lines, lines);
+            prop_assert_eq!(found[0].reformatted, indent > 0);
+        }
+    }
+}
