@@ -9,10 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::ancestors::ProcessId;
 use super::fs::{self, FsError};
 use crate::gate::change::{Identity, Oid};
+use crate::gate::recorded::RecordedLines;
 use crate::gate::signal::{Signal, Strength};
 
 /// The most that is kept and read, in bytes; beyond it the older half goes.
 const LIMIT: u64 = 4 << 20;
+
+/// The most that is read of what one commit left pending, in bytes.
+const PENDING_LIMIT: u64 = 64 << 20;
 
 /// What pre-commit saw, until the commit has an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub struct Pending {
     /// The tree that was judged.
     pub tree: Oid,
     pub signals: Vec<Signal>,
+    /// What agents recorded of the staged lines.
+    pub lines: Vec<RecordedLines>,
     /// The git that makes the commit; `None` where it cannot be told from a later one.
     pub process: Option<ProcessId>,
     /// `None`: commit-msg judges.
@@ -57,6 +63,8 @@ struct Line {
     object: String,
     checked: bool,
     signals: Vec<Signal>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<RecordedLines>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     process: Option<ProcessId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,19 +89,21 @@ impl Marks {
     /// Keeps what was seen of the commit being made.
     pub fn keep_pending(&self, pending: &Pending) -> Result<(), FsError> {
         fs::create_private_folder(&self.folder)?;
-        let Pending { tree, signals, process, foreseen } = pending.clone();
-        let line = Line { object: tree.to_string(), checked: true, signals, process, foreseen };
+        let Pending { tree, signals, lines, process, foreseen } = pending.clone();
+        let object = tree.to_string();
+        let line = Line { object, checked: true, signals, lines, process, foreseen };
         fs::replace(&self.pending, text(&line).as_bytes(), 0o600)
     }
 
     /// Returns what was kept of the commit being made. What cannot be parsed counts as absent.
     pub fn pending(&self) -> Result<Option<Pending>, FsError> {
-        let Some(bytes) = fs::read(&self.pending, LIMIT)? else { return Ok(None) };
+        let Some(bytes) = fs::read(&self.pending, PENDING_LIMIT)? else { return Ok(None) };
         let line: Option<Line> = serde_json::from_slice(&bytes).ok();
         Ok(line.and_then(|line| {
             Some(Pending {
                 tree: Oid::parse(&line.object)?,
                 signals: line.signals,
+                lines: line.lines,
                 process: line.process,
                 foreseen: line.foreseen,
             })
@@ -117,6 +127,7 @@ impl Marks {
             object: commit.to_string(),
             checked,
             signals: signals.to_vec(),
+            lines: Vec::new(),
             process: None,
             foreseen: None,
         };
@@ -206,8 +217,13 @@ mod tests {
         let common = folder.path();
         let (main, linked) =
             (Marks::open(common, common), Marks::open(common, &common.join("worktrees/w")));
-        let pending =
-            Pending { tree: oid("a"), signals: vec![signal()], process: None, foreseen: None };
+        let pending = Pending {
+            tree: oid("a"),
+            signals: vec![signal()],
+            lines: Vec::new(),
+            process: None,
+            foreseen: None,
+        };
         main.keep_pending(&pending).expect("keeps");
         assert_eq!(main.pending().expect("reads"), Some(pending));
         assert_eq!(linked.pending().expect("reads"), None);

@@ -146,6 +146,47 @@ pub fn attribute_staged(change: &Change, signals: Vec<Signal>) -> Attribution {
 }
 
 impl Attribution {
+    /// Adds lines of a file that agents recorded. `added` are the file's added
+    /// lines as git tells them; where it was not asked, the file counts.
+    pub fn add_recorded(
+        &mut self,
+        path: &RepoPath,
+        added: &[LineRange],
+        found: Vec<AttributedRange>,
+    ) {
+        if found.is_empty() {
+            return;
+        }
+        self.add_touched(path, found.iter().map(|it| it.agent.clone()).collect());
+        let Some(file) = self.files.get_mut(path).filter(|_| !added.is_empty()) else { return };
+        // One line each: a line that a stronger mark covers stays with it.
+        let covered = |line: &LineRange, ranges: &[AttributedRange]| {
+            ranges.iter().any(|it| overlap(&it.lines, line).is_some())
+        };
+        let known = std::mem::take(&mut file.ranges);
+        let new = found.into_iter().filter(|it| !covered(&it.lines, &known));
+        let mut ranges: Vec<AttributedRange> = new.collect();
+        ranges.extend(known);
+        ranges.sort_by_key(|range| range.lines);
+        file.ranges = joined(ranges);
+    }
+
+    /// Says that these agents worked on a file.
+    pub fn add_touched(&mut self, path: &RepoPath, agents: BTreeSet<String>) {
+        if let Some(file) = self.files.get_mut(path) {
+            file.assisted = true;
+            file.agents.extend(agents);
+        }
+    }
+
+    /// Adds marks to the commit that they were seen on; they cover no lines.
+    pub fn add_marks(&mut self, commit: &Oid, marks: Vec<Signal>) {
+        for row in self.commits.iter_mut().filter(|row| row.commit == *commit) {
+            row.assisted |= marks.iter().any(Signal::assists);
+            row.signals.extend(marks.iter().cloned());
+        }
+    }
+
     /// Whether any part is assisted.
     pub fn assisted(&self) -> bool {
         self.commits.iter().any(|commit| commit.assisted)

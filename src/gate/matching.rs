@@ -38,7 +38,11 @@ pub struct MatchedRange {
 /// Finds the added lines that these edits of the file wrote. `content` is the
 /// whole new file, `added` its added lines; the edits are in order, the oldest
 /// first. Line ends, also CRLF, and trailing blanks are no difference.
-pub fn match_lines(content: &[u8], added: &[LineRange], edits: &[&TracedEdit]) -> Vec<MatchedRange> {
+pub fn match_lines(
+    content: &[u8],
+    added: &[LineRange],
+    edits: &[&TracedEdit],
+) -> Vec<MatchedRange> {
     let text = String::from_utf8_lossy(content);
     let lines: Vec<&str> = text.lines().collect();
     let mut is_added = vec![false; lines.len()];
@@ -70,7 +74,8 @@ pub fn is_telling(line: &str) -> bool {
         "else", "break", "continue", "return", "pass", "done", "then", "begin", "endif", "default",
         "finally", "none", "true", "false",
     ];
-    let word = line.trim().trim_end_matches([';', ':', ',', '{', '}', ')', ' ']).to_ascii_lowercase();
+    let word =
+        line.trim().trim_end_matches([';', ':', ',', '{', '}', ')', ' ']).to_ascii_lowercase();
     line.chars().filter(|it| it.is_alphanumeric()).count() >= 4 && !COMMON.contains(&word.as_str())
 }
 
@@ -131,7 +136,8 @@ impl<'a> Written<'a> {
                     Some(_) | None => *own = true,
                 }
             }
-            removed.extend(left.iter().flat_map(|(line, count)| std::iter::repeat_n(*line, *count)));
+            removed
+                .extend(left.iter().flat_map(|(line, count)| std::iter::repeat_n(*line, *count)));
         }
         Written { lines, own, removed }
     }
@@ -203,6 +209,9 @@ fn assign(
         spread(&text, file, is_added, edit, owner, owners, (line, at), 1);
         spread(&text, file, is_added, edit, owner, owners, (line, at), -1);
     }
+    if !found.is_empty() {
+        close_gaps(lines, &text, file, is_added, edit, owner, owners);
+    }
 }
 
 #[expect(clippy::too_many_arguments, reason = "both texts, and where they meet")]
@@ -230,9 +239,52 @@ fn spread(
     }
 }
 
+/// Gives an edit those lines without a meaning of their own that stand beside
+/// one of its lines, with the same neighbour as in its text on the other side:
+/// the bracket that closes a block of which a part is not staged.
+fn close_gaps(
+    lines: &[&str],
+    text: &[u64],
+    file: &[u64],
+    is_added: &[bool],
+    edit: &mut Written<'_>,
+    owner: Owner,
+    owners: &mut [Option<Owner>],
+) {
+    let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
+    for (line, key) in text.iter().enumerate().filter(|(line, _)| edit.own[*line]) {
+        places.entry(*key).or_default().push(line);
+    }
+    for at in 0..file.len() {
+        if !is_added[at] || owners[at].is_some() || is_telling(lines[at]) {
+            continue;
+        }
+        let is_ours = |at: Option<usize>| {
+            at.and_then(|at| owners.get(at)).is_some_and(|it| *it == Some(owner))
+        };
+        let below = is_ours(at.checked_sub(1));
+        let above = is_ours(at.checked_add(1));
+        let same = |line: Option<usize>, at: Option<usize>| match (line, at) {
+            (Some(line), Some(at)) => text.get(line).is_some_and(|key| file.get(at) == Some(key)),
+            _ => false,
+        };
+        let fits = |line: &usize| {
+            edit.own[*line]
+                && ((below && same(line.checked_add(1), at.checked_add(1)))
+                    || (above && same(line.checked_sub(1), at.checked_sub(1))))
+        };
+        let found = places.get(&file[at]).into_iter().flatten().copied().find(|line| fits(line));
+        if let Some(line) = found {
+            edit.own[line] = false;
+            owners[at] = Some(owner);
+        }
+    }
+}
+
 /// How far back a run of equal lines reaches, at most [`PLACES`] lines.
 fn start_of_run(text: &[u64], file: &[u64], line: usize, at: usize) -> (usize, usize) {
-    let same = (1..=line.min(at).min(PLACES)).take_while(|back| text[line - back] == file[at - back]);
+    let same =
+        (1..=line.min(at).min(PLACES)).take_while(|back| text[line - back] == file[at - back]);
     let back = same.last().unwrap_or(0);
     (line - back, at - back)
 }
@@ -329,6 +381,22 @@ mod tests {
         let one = edit("x", Some(""), "fn agent() {\n}\n\n");
         check("fn human() {\n}\nfn agent() {\n}\n\n", "+++++", std::slice::from_ref(&one), "..xxx");
         check("fn human() {\n}\n", "++", &[one], "..");
+    }
+
+    #[test]
+    fn a_bracket_closes_a_block_of_which_a_part_is_missing() {
+        let one = edit(
+            "x",
+            Some("fn first() {\n"),
+            "fn agent() {\n  work();\n  more();\n}\nfn first() {\n",
+        );
+        check(
+            "fn agent() {\n  work();\n}\nfn first() {\n",
+            "+++.",
+            std::slice::from_ref(&one),
+            "xxx.",
+        );
+        check("fn human() {\n  rest();\n}\nfn first() {\n", "+++.", &[one], "....");
     }
 
     #[test]

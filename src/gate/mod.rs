@@ -26,6 +26,7 @@ pub mod policy;
 pub mod preview;
 pub mod proposal;
 pub mod record;
+pub mod recorded;
 pub mod requirement;
 pub mod run;
 pub mod signal;

@@ -11,15 +11,16 @@ use crate::gate::attribution::{CommitAttribution, attribute_staged};
 use crate::gate::change::{Commit, Identity, Oid};
 use crate::gate::disclosure;
 use crate::gate::policy::{DisclosureTrailer, Policy, Stage};
+use crate::gate::recorded::RecordedLines;
 use crate::gate::signal::catalogue::Catalogue;
-use crate::gate::signal::{Signal, detect};
+use crate::gate::signal::{Signal, SignalKind, detect};
 
-use super::Error;
 use super::ambient::Surroundings;
 use super::judgement::{Judgement, Question, catalogue};
 use super::pre_commit::{asks_at_commit, staged};
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
+use super::{Error, recorded};
 
 /// The longest message that is read, in bytes.
 const MESSAGE_LIMIT: u64 = 32 << 20;
@@ -86,9 +87,9 @@ pub fn commit_msg(
     let Some(bytes) = fs::read(file, MESSAGE_LIMIT)? else {
         return Err(Error::usage(format!("there is no message file `{}`", file.display())));
     };
-    let marks = match world.marks.pending()? {
-        Some(pending) => pending.signals,
-        None => surroundings.marks(&catalogue(policy)),
+    let (marks, lines) = match world.marks.pending()? {
+        Some(pending) => (pending.signals, pending.lines),
+        None => (surroundings.marks(&catalogue(policy)), Vec::new()),
     };
     let mut message = String::from_utf8_lossy(&bytes).into_owned();
     // Only a message that can be written back byte for byte is added to.
@@ -104,7 +105,7 @@ pub fn commit_msg(
     }
     let seen = signals(world, policy, &message, &marks)?;
     let newly_assisted = marks.is_empty() && seen.iter().any(Signal::assists);
-    let judgement = judge(world, &trusted, message, seen)?;
+    let judgement = judge(world, &trusted, message, seen, &lines)?;
     Ok(Some(JudgedMessage { judgement, newly_assisted }))
 }
 
@@ -124,6 +125,7 @@ fn judge(
     trusted: &Trusted,
     message: String,
     seen: Vec<Signal>,
+    lines: &[RecordedLines],
 ) -> Result<Judgement, Error> {
     let question = Question {
         trusted,
@@ -137,7 +139,11 @@ fn judge(
     };
     let mut change = staged(world, question.detail())?;
     let commit = being_made(world, message)?;
-    let mut attribution = attribute_staged(&change, seen.clone());
+    // Lines that are known are marked below, and no others for their sake.
+    let covering = seen.iter().filter(|it| lines.is_empty() || it.kind != SignalKind::Session);
+    let mut attribution = attribute_staged(&change, covering.cloned().collect());
+    recorded::add(world, &change, lines, &mut attribution)?;
+    attribution.staged = seen.clone();
     attribution.commits = vec![CommitAttribution {
         commit: commit.id.clone(),
         assisted: attribution.assisted(),

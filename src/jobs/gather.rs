@@ -84,27 +84,46 @@ fn records(
     vantage: Vantage<'_>,
     inputs: &BTreeMap<String, Answer<String>>,
 ) -> Result<LedgerView, Error> {
-    let ledger = publish::ledger(world, trusted);
-    let wanted = wanted(case, inputs);
-    let pushed = match vantage {
-        Vantage::Server { updates } => {
-            updates.iter().find(|it| it.name == case.policy.trust.ledger)
-        }
-        Vantage::Clone | Vantage::Commit | Vantage::Push { .. } => None,
-    };
-    let mut view = match (vantage, pushed) {
-        // A server sees the ledger as this push leaves it, and nothing beside it.
-        (Vantage::Server { .. }, Some(update)) => ledger.read_at(update.new.as_ref(), &wanted)?,
-        (Vantage::Server { .. }, None) => {
-            let tip = world.git.reference(&case.policy.trust.ledger)?;
-            ledger.read_at(tip.as_ref(), &wanted)?
-        }
-        (Vantage::Clone | Vantage::Commit | Vantage::Push { .. }, _) => ledger.read(&wanted)?,
-    };
+    let mut view = view(world, trusted, vantage, &wanted(case, inputs))?;
     if case.server {
         view.records.iter_mut().for_each(|signed| signed.own = false);
     }
     Ok(view)
+}
+
+/// The ledger's records of lines in these files that agents wrote.
+pub fn attributions<'a>(
+    world: &World,
+    trusted: &Trusted,
+    vantage: Vantage<'_>,
+    paths: impl Iterator<Item = &'a RepoPath>,
+) -> Result<LedgerView, Error> {
+    let words = paths.fold(Words::default(), Words::path);
+    view(world, trusted, vantage, &Wanted::Attributions(words))
+}
+
+fn view(
+    world: &World,
+    trusted: &Trusted,
+    vantage: Vantage<'_>,
+    wanted: &Wanted,
+) -> Result<LedgerView, Error> {
+    let ledger = publish::ledger(world, trusted);
+    let pushed = match vantage {
+        Vantage::Server { updates } => {
+            updates.iter().find(|it| it.name == trusted.policy.trust.ledger)
+        }
+        Vantage::Clone | Vantage::Commit | Vantage::Push { .. } => None,
+    };
+    Ok(match (vantage, pushed) {
+        // A server sees the ledger as this push leaves it, and nothing beside it.
+        (Vantage::Server { .. }, Some(update)) => ledger.read_at(update.new.as_ref(), wanted)?,
+        (Vantage::Server { .. }, None) => {
+            let tip = world.git.reference(&trusted.policy.trust.ledger)?;
+            ledger.read_at(tip.as_ref(), wanted)?
+        }
+        (Vantage::Clone | Vantage::Commit | Vantage::Push { .. }, _) => ledger.read(wanted)?,
+    })
 }
 
 /// Records about the change's paths, its head and tree, and the keys of the

@@ -16,13 +16,14 @@ use crate::gate::obligation::{
     Case, asks_about_lines, asks_about_unattributed, needs, obligations,
 };
 use crate::gate::policy::{Policy, Stage};
-use crate::gate::signal::Signal;
+use crate::gate::recorded::RecordedLines;
 use crate::gate::signal::catalogue::Catalogue;
+use crate::gate::signal::{Signal, SignalKind};
 use crate::gate::verdict::{Code, Finding, Level, Verdict};
 
 use super::trusted::{Trusted, Vantage, fetch_command};
 use super::world::World;
-use super::{Error, gather};
+use super::{Error, gather, recorded};
 
 /// The most files of which git is asked, line by line, where they come from;
 /// beyond it a file that an assisted commit touched counts whole.
@@ -114,9 +115,26 @@ impl Question<'_> {
         if !self.server && add_kept_marks(world, &mut signals)? {
             sources.push("environment".to_owned());
         }
+        let recorded = gather::attributions(
+            world,
+            self.trusted,
+            self.vantage,
+            change.files.iter().map(|it| &it.path),
+        )?;
+        let (commits, lines) = recorded::of_ledger(recorded.records.iter().map(|it| &it.record));
+        // A commit whose lines are known is assisted in those; of one whose
+        // lines were lost, all count.
+        let of_sessions = take_marks_of_sessions(&mut signals, &commits);
+        if !lines.is_empty() || !of_sessions.is_empty() {
+            sources.push("sessions".to_owned());
+        }
         let by_hand = asks_about_unattributed(&self.trusted.policy);
         let origins = origins(&world.git, &change, &signals, self.detail(), by_hand)?;
-        let attribution = attribute(&change, signals, &origins);
+        let mut attribution = attribute(&change, signals, &origins);
+        for (commit, marks) in of_sessions {
+            attribution.add_marks(&commit, marks);
+        }
+        recorded::add(world, &change, &lines, &mut attribution)?;
         self.judge_attributed(world, change, attribution, sources)
     }
 
@@ -127,9 +145,13 @@ impl Question<'_> {
         world: &World,
         change: Change,
         signals: Vec<Signal>,
+        lines: &[RecordedLines],
     ) -> Result<Judgement, Error> {
-        let attribution = attribute_staged(&change, signals);
-        self.judge_attributed(world, change, attribution, vec!["environment".to_owned()])
+        let mut attribution = attribute_staged(&change, signals);
+        recorded::add(world, &change, lines, &mut attribution)?;
+        attribution.staged.extend(recorded::signals(lines));
+        let sources = ["environment", "sessions"].map(str::to_owned).to_vec();
+        self.judge_attributed(world, change, attribution, sources)
     }
 
     /// Judges a change whose attribution is known.
@@ -220,6 +242,22 @@ pub fn catalogue(policy: &Policy) -> std::borrow::Cow<'static, Catalogue> {
     } else {
         std::borrow::Cow::Owned(built_in.extended(&policy.agents))
     }
+}
+
+/// Takes away the marks of sessions on commits whose lines are known.
+fn take_marks_of_sessions(
+    signals: &mut [(Oid, Vec<Signal>)],
+    known: &BTreeSet<Oid>,
+) -> Vec<(Oid, Vec<Signal>)> {
+    let mut taken = Vec::new();
+    for (commit, marks) in signals.iter_mut().filter(|(commit, _)| known.contains(commit)) {
+        let (of_sessions, others) =
+            std::mem::take(marks).into_iter().partition(|it| it.kind == SignalKind::Session);
+        *marks = others;
+        taken.push((commit.clone(), of_sessions));
+    }
+    taken.retain(|(_, marks): &(Oid, Vec<Signal>)| !marks.is_empty());
+    taken
 }
 
 /// Adds the marks that this clone saw when the commits were made. Returns

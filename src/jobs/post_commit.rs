@@ -1,9 +1,9 @@
 //! Binds what was seen when a commit was made to the commit, now that it has an id.
 
-use super::Error;
 use super::ambient::Surroundings;
 use super::judgement::catalogue;
 use super::world::World;
+use super::{Error, recorded};
 use crate::adapters::ancestors;
 use crate::adapters::env::Env;
 use crate::adapters::git::Glance;
@@ -24,7 +24,8 @@ fn settle(env: &Env) -> Option<()> {
     let pending = marks.pending().ok()??;
     let head = glance.head()?;
     let same_run = pending.process? == ancestors::parent_process()?;
-    if !same_run || glance.tree_of(&head)? != pending.tree {
+    // What is kept of lines goes the long way.
+    if !same_run || !pending.lines.is_empty() || glance.tree_of(&head)? != pending.tree {
         return None;
     }
     let near = Surroundings::near(env);
@@ -41,7 +42,10 @@ pub fn post_commit(world: &World, surroundings: &Surroundings) -> Result<(), Err
     let pending = world.marks.pending()?;
     let checked = pending.as_ref().is_some_and(|pending| pending.tree == tree);
     let marks = match pending {
-        Some(pending) if checked => pending.signals,
+        Some(pending) if checked => {
+            recorded::bind(world, &head, &pending.lines)?;
+            pending.signals
+        }
         Some(_) | None => Vec::new(),
     };
     world.marks.bind(&head, &with_surroundings(marks, surroundings), checked)?;

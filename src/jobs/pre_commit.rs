@@ -5,14 +5,15 @@ use crate::adapters::marks::{Foreseen, Messages, Pending};
 use crate::adapters::{ancestors, fs};
 use crate::gate::change::{Change, Oid};
 use crate::gate::policy::{Policy, Stage};
+use crate::gate::recorded::RecordedLines;
 use crate::gate::requirement::Requirement;
 
-use super::Error;
 use super::ambient::Surroundings;
 use super::commit_msg::being_made;
 use super::judgement::{Judgement, Question, catalogue};
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
+use super::{Error, recorded};
 
 /// Judges what is staged at the commit stage, and keeps the marks until the
 /// commit has an id.
@@ -21,10 +22,12 @@ pub fn pre_commit(world: &World, surroundings: &Surroundings) -> Result<Judgemen
     let target = trusted.policy.trust.target.clone();
     // Before it is read: a later change then shows.
     let index = fs::stamp(&world.git.layout().index);
-    let judgement = judge(world, &trusted, Stage::Commit, target, false, surroundings)?;
+    let (judgement, lines) =
+        judge_with_lines(world, &trusted, Stage::Commit, target, false, surroundings)?;
     world.marks.keep_pending(&Pending {
         tree: judgement.change.head_tree.clone(),
         signals: judgement.attribution.staged.clone(),
+        lines,
         process: ancestors::parent_process(),
         foreseen: foresee(world, &judgement, index)?,
     })?;
@@ -66,6 +69,17 @@ pub fn judge(
     lines: bool,
     surroundings: &Surroundings,
 ) -> Result<Judgement, Error> {
+    Ok(judge_with_lines(world, trusted, stage, target, lines, surroundings)?.0)
+}
+
+fn judge_with_lines(
+    world: &World,
+    trusted: &Trusted,
+    stage: Stage,
+    target: String,
+    lines: bool,
+    surroundings: &Surroundings,
+) -> Result<(Judgement, Vec<RecordedLines>), Error> {
     let question = Question {
         trusted,
         stage,
@@ -78,7 +92,8 @@ pub fn judge(
     };
     let change = staged(world, question.detail())?;
     let marks = surroundings.marks(&catalogue(&trusted.policy));
-    question.judge_staged(world, change, marks)
+    let recorded = recorded::staged(world, &change)?;
+    Ok((question.judge_staged(world, change, marks, &recorded)?, recorded))
 }
 
 /// What the commit being made changes. In a merge, only what differs from

@@ -20,6 +20,7 @@ mod hook_environment;
 mod init;
 mod install;
 mod ledger;
+mod lines;
 mod outages;
 mod policy;
 mod pre_commit;

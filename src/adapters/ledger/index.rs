@@ -14,9 +14,9 @@ use crate::gate::change::{Entry, FileStatus, Oid, RepoPath, printable};
 use crate::gate::record::{MAX_BYTES, Record, RecordType, SignatureState, SshSignature};
 
 /// The cache's name; a new format takes a new one.
-const NAME: &str = "ledger-1";
+const NAME: &str = "ledger-2";
 
-const HEADER: &str = "countersign ledger index 1";
+const HEADER: &str = "countersign ledger index 2";
 
 /// The index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,6 +12,8 @@ pub enum Wanted {
     All,
     /// Those that name one of these words, and all withdrawals.
     About(Words),
+    /// Attribution records that name one of these words.
+    Attributions(Words),
 }
 
 /// What records are asked about, as hashes: one that meets another by chance
@@ -49,7 +51,10 @@ impl Wanted {
         match self {
             Wanted::All => true,
             Wanted::About(_) if record_type == RecordType::Withdrawal => true,
-            Wanted::About(asked) => words.any(|word| asked.0.contains(word)),
+            Wanted::Attributions(_) if record_type != RecordType::Attribution => false,
+            Wanted::About(asked) | Wanted::Attributions(asked) => {
+                words.any(|word| asked.0.contains(word))
+            }
         }
     }
 }
@@ -67,7 +72,16 @@ pub(super) fn words_of(record: &Record) -> Vec<String> {
         Body::Preview(preview) => vec![id(preview.tree.as_str()), id(preview.commit.as_str())],
         Body::Attribution(value) | Body::Verdict(value) => {
             let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str);
-            ["commit", "tree"].into_iter().filter_map(text).map(id).collect()
+            let mut words: Vec<String> =
+                ["commit", "tree"].into_iter().filter_map(text).map(id).collect();
+            let files = value.get("files").and_then(serde_json::Value::as_array);
+            let path = |file: &serde_json::Value| {
+                RepoPath::from_text(file.get("path")?.as_str()?)
+                    .map(|path| hash(b'p', path.as_bytes()))
+            };
+            words.extend(files.into_iter().flatten().filter_map(path));
+            words.dedup();
+            words
         }
     }
 }

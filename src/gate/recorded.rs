@@ -1,0 +1,332 @@
+//! What is kept of the lines that agents recorded: who, which session, and a
+//! hash for each line; no text.
+//!
+//! Lines are found again by content, wherever they stand in the file and
+//! whatever became of their commit, so nothing has to follow a rebase, an
+//! amended commit, a squash or a cherry-pick. In the ledger they are a record of
+//! Agent Trace 0.1 (<https://agent-trace.dev>), with the hashes in its metadata.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::attribution::AttributedRange;
+use super::change::{LineRange, Oid, RepoPath};
+use super::matching::{MatchedRange, is_telling};
+use super::record::Body;
+use super::record::canonical::sha256;
+use super::signal::Strength;
+use super::time::Timestamp;
+
+/// Where our part stands in a record's metadata.
+const KEY: &str = "dev.countersign";
+
+/// The most lines that one record tells of; more take more records.
+const LINES: usize = 8192;
+
+/// Lines of one file that one session of an agent wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedLines {
+    /// The path, as [`RepoPath::to_text`] writes it.
+    pub path: String,
+    /// The agent's id in the catalogue.
+    pub agent: String,
+    pub session: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    pub runs: Vec<Run>,
+}
+
+/// Lines that stood together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    /// The number of the first line, at the commit that brought them.
+    pub start: u64,
+    /// A hash for each line, see [`hash`].
+    pub lines: Vec<String>,
+}
+
+/// The hash of a line: sixteen digits of SHA-256 of what is left of it without
+/// blanks and without commas and semicolons at its end, so that it survives a
+/// formatter.
+pub fn hash(line: &str) -> String {
+    let line = line.trim_end().trim_end_matches([',', ';']);
+    let text: String = line.chars().filter(|it| !it.is_whitespace()).collect();
+    sha256(text.as_bytes()).chars().take(16).collect()
+}
+
+/// What is kept of the lines that were matched in a file with this content.
+pub fn keep(path: &RepoPath, content: &[u8], matches: &[MatchedRange]) -> Vec<RecordedLines> {
+    let text = String::from_utf8_lossy(content);
+    let lines: Vec<&str> = text.lines().collect();
+    let mut kept: Vec<RecordedLines> = Vec::new();
+    for range in matches {
+        let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(lines.len());
+        let run = Run {
+            start: range.lines.start,
+            lines: lines[place(range.lines.start.saturating_sub(1))..place(range.lines.end)]
+                .iter()
+                .map(|line| hash(line))
+                .collect(),
+        };
+        let same = |it: &&mut RecordedLines| {
+            it.agent == range.agent && it.session == range.session && it.model == range.model
+        };
+        match kept.iter_mut().find(same) {
+            Some(of_session) => of_session.runs.push(run),
+            None => kept.push(RecordedLines {
+                path: path.to_text(),
+                agent: range.agent.clone(),
+                session: range.session.clone(),
+                model: range.model.clone(),
+                runs: vec![run],
+            }),
+        }
+    }
+    kept
+}
+
+/// The added lines of a file that these records of it tell of. A line that
+/// means nothing by itself counts beside one that does, as it was recorded.
+pub fn locate(
+    content: &[u8],
+    added: &[LineRange],
+    records: &[&RecordedLines],
+) -> Vec<AttributedRange> {
+    let text = String::from_utf8_lossy(content);
+    let lines: Vec<&str> = text.lines().collect();
+    let runs: Vec<(&RecordedLines, &[String])> = records
+        .iter()
+        .flat_map(|record| record.runs.iter().map(|run| (*record, run.lines.as_slice())))
+        .collect();
+    let mut places: HashMap<&str, Vec<(usize, usize)>> = HashMap::new();
+    for (number, (_, run)) in runs.iter().enumerate() {
+        for (at, hash) in run.iter().enumerate() {
+            places.entry(hash).or_default().push((number, at));
+        }
+    }
+    let mut ranges = Vec::new();
+    for range in added {
+        let first = usize::try_from(range.start.saturating_sub(1)).unwrap_or(usize::MAX);
+        let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(lines.len());
+        let Some(lines) = lines.get(first..end) else { continue };
+        let hashes: Vec<String> = lines.iter().map(|line| hash(line)).collect();
+        let at = |index: usize| hashes.get(index).and_then(|hash| places.get(hash.as_str()));
+        let mut owners: Vec<Option<usize>> = (0..lines.len())
+            .map(|index| at(index).filter(|_| is_telling(lines[index])).map(|found| found[0].0))
+            .collect();
+        // Down, then up: each neighbour that was found carries on by one line.
+        let down = 1..lines.len();
+        let up = (0..lines.len().saturating_sub(1)).rev();
+        let steps = down.map(|index| (index, index - 1)).chain(up.map(|index| (index, index + 1)));
+        for (index, neighbour) in steps {
+            if owners[index].is_some() || owners[neighbour].is_none() {
+                continue;
+            }
+            let beside = |(run, place): &(usize, usize)| {
+                let next = if neighbour < index { place.checked_sub(1) } else { Some(place + 1) };
+                next.and_then(|next| runs[*run].1.get(next)) == Some(&hashes[neighbour])
+            };
+            owners[index] =
+                at(index).into_iter().flatten().find(|it| beside(it)).map(|found| found.0);
+        }
+        for (number, owner) in (range.start..).zip(owners) {
+            let Some(owner) = owner else { continue };
+            ranges.push(AttributedRange {
+                lines: LineRange { start: number, end: number },
+                agent: runs[owner].0.agent.clone(),
+                strength: Strength::Recorded,
+            });
+        }
+    }
+    ranges
+}
+
+/// The lines of a file that an old version of it does not have: what is judged
+/// where nobody asked git for lines.
+pub fn new_lines(old: &[u8], new: &[u8]) -> Vec<LineRange> {
+    let (old, new) = (String::from_utf8_lossy(old), String::from_utf8_lossy(new));
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    for line in old.lines() {
+        *left.entry(line).or_default() += 1;
+    }
+    let mut ranges: Vec<LineRange> = Vec::new();
+    for (number, line) in (1u64..).zip(new.lines()) {
+        match left.get_mut(line) {
+            Some(count) if *count > 0 => *count -= 1,
+            Some(_) | None => match ranges.last_mut() {
+                Some(last) if last.end + 1 == number => last.end = number,
+                Some(_) | None => ranges.push(LineRange { start: number, end: number }),
+            },
+        }
+    }
+    ranges
+}
+
+/// The records for the ledger of what was kept of a commit's lines.
+pub fn bodies(commit: &Oid, at: Timestamp, kept: &[RecordedLines]) -> Vec<Body> {
+    let mut bodies = Vec::new();
+    let (mut part, mut lines) = (Vec::new(), 0);
+    for of_session in kept {
+        for run in of_session.runs.iter().flat_map(split) {
+            if lines + run.lines.len() > LINES {
+                bodies.push(body(commit, at, &std::mem::take(&mut part)));
+                lines = 0;
+            }
+            lines += run.lines.len();
+            match part.last_mut() {
+                Some(RecordedLines { path, session, agent, model, runs })
+                    if *path == of_session.path
+                        && *session == of_session.session
+                        && *agent == of_session.agent
+                        && *model == of_session.model =>
+                {
+                    runs.push(run);
+                }
+                Some(_) | None => {
+                    part.push(RecordedLines { runs: vec![run], ..of_session.clone() })
+                }
+            }
+        }
+    }
+    if !part.is_empty() {
+        bodies.push(body(commit, at, &part));
+    }
+    bodies
+}
+
+fn split(run: &Run) -> impl Iterator<Item = Run> {
+    (run.start..)
+        .step_by(LINES)
+        .zip(run.lines.chunks(LINES))
+        .map(|(start, lines)| Run { start, lines: lines.to_vec() })
+}
+
+fn body(commit: &Oid, at: Timestamp, part: &[RecordedLines]) -> Body {
+    let conversation = |it: &RecordedLines| {
+        let ranges: Vec<Value> = it
+            .runs
+            .iter()
+            .map(|run| {
+                let end = run.start + (run.lines.len() as u64).saturating_sub(1);
+                let hash = sha256(run.lines.join("\n").as_bytes());
+                json!({ "start_line": run.start, "end_line": end, "content_hash": format!("sha256:{hash}") })
+            })
+            .collect();
+        let contributor = match &it.model {
+            Some(model) => {
+                json!({ "type": "ai", "model_id": model.chars().take(250).collect::<String>() })
+            }
+            None => json!({ "type": "ai" }),
+        };
+        json!({ "path": it.path, "conversations": [{ "contributor": contributor, "ranges": ranges }] })
+    };
+    let files: Vec<Value> = part.iter().map(conversation).collect();
+    let kept = json!(part);
+    let digest = sha256(format!("{commit} {at} {kept}").as_bytes());
+    Body::Attribution(json!({
+        "version": "0.1.0",
+        "id": uuid(&digest),
+        "timestamp": at.to_string(),
+        "at": at.to_string(),
+        "commit": commit.as_str(),
+        "vcs": { "type": "git", "revision": commit.as_str() },
+        "tool": { "name": "countersign", "version": env!("CARGO_PKG_VERSION") },
+        "files": files,
+        "metadata": { KEY: { "lines": kept } },
+    }))
+}
+
+/// A UUID of version 8 (RFC 9562): the digits of a hash, but for the version and the variant.
+fn uuid(digest: &str) -> String {
+    let part = |from: usize, to: usize| digest.get(from..to).unwrap_or_default();
+    format!("{}-{}-8{}-8{}-{}", part(0, 8), part(8, 12), part(12, 15), part(15, 18), part(18, 30))
+}
+
+/// The commit that a record of the ledger is about, and the lines that it
+/// tells of. Records of another form tell of none.
+pub fn read(body: &Body) -> Option<(Option<Oid>, Vec<RecordedLines>)> {
+    let Body::Attribution(value) = body else { return None };
+    let lines = value.get("metadata")?.get(KEY)?.get("lines")?;
+    let commit = value.get("commit").and_then(Value::as_str).and_then(Oid::parse);
+    Some((commit, Deserialize::deserialize(lines).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::record::Record;
+
+    fn kept(content: &str, start: u64, end: u64) -> Vec<RecordedLines> {
+        let range = MatchedRange {
+            lines: LineRange { start, end },
+            agent: "codex".to_owned(),
+            session: "s1".to_owned(),
+            model: Some("gpt-5-codex".to_owned()),
+            reformatted: false,
+        };
+        keep(&RepoPath::new("src/a.rs"), content.as_bytes(), &[range])
+    }
+
+    const WRITTEN: &str = "fn human() {\n}\nfn agent() {\n    work();\n}\n\n";
+
+    /// `expected`: `x` for every line of the file that is found.
+    #[track_caller]
+    fn check(file: &str, added: (u64, u64), expected: &str) {
+        let kept = kept(WRITTEN, 3, 6);
+        let records: Vec<&RecordedLines> = kept.iter().collect();
+        let mut marks = vec!['.'; file.lines().count()];
+        for range in
+            locate(file.as_bytes(), &[LineRange { start: added.0, end: added.1 }], &records)
+        {
+            marks[range.lines.start as usize - 1] = 'x';
+        }
+        assert_eq!(marks.into_iter().collect::<String>(), expected, "{file}");
+    }
+
+    #[test]
+    fn lines_are_found_by_content_wherever_they_stand() {
+        check(WRITTEN, (1, 6), "..xxxx");
+        check(WRITTEN, (1, 3), "..x...");
+        check("fn agent() {\n\twork()\n}\nfn human() {\n}\n\n", (1, 6), "xxx...");
+        check("fn human() {\n}\n\nwork();\n", (1, 4), "...x");
+        check("fn other() {\n}\n", (1, 9), "..");
+        check("}\n", (5, 9), ".");
+    }
+
+    #[test]
+    fn only_what_an_old_version_lacks_is_new() {
+        let range = |start, end| LineRange { start, end };
+        assert_eq!(new_lines(b"a\nb\n", b"a\nx\ny\nb\nb\n"), [range(2, 3), range(5, 5)]);
+        assert_eq!(new_lines(b"a\n", b"a\n"), []);
+    }
+
+    #[test]
+    fn a_record_tells_the_same_lines_and_no_text() {
+        let commit = Oid::parse(&"a".repeat(40)).unwrap();
+        let kept = kept(WRITTEN, 3, 6);
+        let bodies = bodies(&commit, Timestamp(1_800_000_000), &kept);
+        let [body] = &bodies[..] else { panic!("{bodies:?}") };
+        let (record, bytes) = Record::write(body).unwrap();
+        assert_eq!(read(&record.body), Some((Some(commit), kept)));
+        let text = String::from_utf8(bytes).unwrap();
+        assert!(!text.contains("work"), "{text}");
+        assert!(text.contains("\"start_line\":3") && text.contains("\"end_line\":6"), "{text}");
+    }
+
+    #[test]
+    fn many_lines_take_many_records() {
+        let content: String = (0..20_000).map(|it| format!("line_number({it});\n")).collect();
+        let kept = kept(&content, 1, 20_000);
+        let bodies = bodies(&Oid::parse(&"a".repeat(40)).unwrap(), Timestamp(0), &kept);
+        assert_eq!(bodies.len(), 3);
+        let read: Vec<RecordedLines> = bodies
+            .iter()
+            .flat_map(|body| read(&Record::write(body).unwrap().0.body).unwrap().1)
+            .collect();
+        let records: Vec<&RecordedLines> = read.iter().collect();
+        let whole = [LineRange { start: 1, end: 20_000 }];
+        assert_eq!(locate(content.as_bytes(), &whole, &records).len(), 20_000);
+    }
+}
