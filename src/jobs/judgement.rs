@@ -135,6 +135,17 @@ impl Question<'_> {
             attribution.add_marks(&commit, marks);
         }
         recorded::add(world, &change, &lines, &mut attribution)?;
+        let noted = recorded::of_notes(world, &change)?;
+        if !noted.marks.is_empty() {
+            sources.push("notes".to_owned());
+        }
+        for (commit, marks) in noted.marks {
+            attribution.add_marks(&commit, marks);
+        }
+        for (path, agent) in noted.touched {
+            attribution.add_touched(&path, [agent].into());
+        }
+        recorded::add(world, &change, &noted.lines, &mut attribution)?;
         self.judge_attributed(world, change, attribution, sources)
     }
 

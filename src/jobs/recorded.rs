@@ -3,15 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::adapters::git::Detail;
+use crate::adapters::git::{Detail, GitError};
 use crate::adapters::store::Unpublished;
 use crate::gate::attribution::Attribution;
 use crate::gate::change::{Change, FileChange, LineRange, Oid, RepoPath};
-use crate::gate::matching::match_lines;
+use crate::gate::matching::{MatchedRange, match_lines};
 use crate::gate::record::Record;
 use crate::gate::recorded::{self, RecordedLines, bodies, keep, locate, new_lines};
 use crate::gate::signal::{Signal, SignalKind, Strength};
-use crate::gate::trace::TracedEdit;
+use crate::gate::trace::{TracedEdit, git_ai};
 
 use super::world::World;
 use super::{Error, sessions};
@@ -92,7 +92,7 @@ pub fn add(
         };
         let content = match world.git.blob(&new.oid, FILE_LIMIT) {
             Ok(content) => content,
-            Err(crate::adapters::git::GitError::TooLarge { .. }) => {
+            Err(GitError::TooLarge { .. }) => {
                 let agents = records.iter().map(|it| it.agent.clone());
                 attribution.add_touched(&file.path, agents.collect());
                 continue;
@@ -115,6 +115,64 @@ fn added(world: &World, file: &FileChange, content: &[u8]) -> Result<Vec<LineRan
         None => Vec::new(),
     };
     Ok(new_lines(&old, content))
+}
+
+/// What notes tell of commits.
+#[derive(Clone, Debug, Default)]
+pub struct Noted {
+    pub lines: Vec<RecordedLines>,
+    /// The marks that this is on each commit.
+    pub marks: BTreeMap<Oid, Vec<Signal>>,
+    /// Files that are there no more, or are too large, by the agent that wrote in them.
+    pub touched: Vec<(RepoPath, String)>,
+}
+
+/// The ref of git-ai's notes.
+const NOTES: &str = "refs/notes/ai";
+/// The longest note that is read, in bytes.
+const NOTE_LIMIT: u64 = 8 << 20;
+
+/// Reads git-ai's notes on the commits of a change, and turns lines of these
+/// commits into what is found by content. A note that is no text tells nothing.
+pub fn of_notes(world: &World, change: &Change) -> Result<Noted, Error> {
+    let commits: BTreeSet<&Oid> = change.commits.iter().map(|it| &it.id).collect();
+    let mut noted = Noted::default();
+    if commits.is_empty() {
+        return Ok(noted);
+    }
+    for (commit, blob) in world.git.notes(NOTES, &commits)? {
+        let note = match world.git.blob(&blob, NOTE_LIMIT) {
+            Ok(bytes) => String::from_utf8(bytes).unwrap_or_default(),
+            Err(GitError::TooLarge { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let mut kept = Vec::new();
+        for entry in git_ai::read(&note) {
+            let content = match world.git.blob_at(&commit, &entry.path, FILE_LIMIT) {
+                Ok(Some((_, content))) => content,
+                Ok(None) => continue,
+                Err(GitError::TooLarge { .. } | GitError::Missing(_)) => {
+                    noted.touched.push((entry.path, entry.agent));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let range = |lines: &LineRange| MatchedRange {
+                lines: *lines,
+                agent: entry.agent.clone(),
+                session: entry.session.clone(),
+                model: entry.model.clone(),
+                reformatted: false,
+            };
+            let ranges: Vec<MatchedRange> = entry.ranges.iter().map(range).collect();
+            kept.extend(keep(&entry.path, &content, &ranges));
+        }
+        let marks =
+            signals(&kept).into_iter().map(|it| Signal { kind: SignalKind::Note, ..it }).collect();
+        noted.marks.insert(commit, marks);
+        noted.lines.extend(kept);
+    }
+    Ok(noted)
 }
 
 /// Whether the file has lines: a symlink or a submodule has none.

@@ -160,6 +160,46 @@ fn what_is_staged_alone_is_matched_and_rules_see_the_share() {
 }
 
 #[test]
+fn a_note_of_git_ai_marks_its_lines() {
+    if is_below_an_agent() {
+        return;
+    }
+    let (repo, _remote) = prepared();
+    std::fs::remove_dir_all(repo.home().join(".claude")).unwrap();
+    repo.git(&["commit", "-q", "-m", "Work"]);
+    check(&repo, "origin/main..work", &[]);
+    let note = |lines: &str| {
+        let json = r#"{"schema_version":"authorship/3.0.0","base_commit_sha":"","prompts":{},"sessions":{"s_f8fd3067c13536":{"agent_id":{"tool":"codex","id":"s1","model":"gpt-5"}}}}"#;
+        format!(
+            "src/a.rs\n  {lines}\nsrc/gone.rs\n  s_f8fd3067c13536::t_9f8e7d6c5b4a32 1-3\n---\n{json}"
+        )
+    };
+    let add = |text: &str| {
+        repo.git(&["notes", "--ref", "ai", "add", "-f", "-m", text]);
+    };
+    add(&note("h_8c5faf10a72cb5 1-8"));
+    check(&repo, "origin/main..work", &[]);
+    add(&note("s_f8fd3067c13536::t_9f8e7d6c5b4a32 5-6,99-120"));
+    check(&repo, "origin/main..work", &["5-6 codex recorded"]);
+    // With many notes, git splits ids into folders.
+    let fan_out = |path: &str| {
+        let blob = repo.git(&["rev-parse", &format!("refs/notes/ai:{}", repo.oid("HEAD"))]);
+        let input = format!(
+            "commit refs/notes/deep\ncommitter git-ai <git-ai@local> 1 +0000\ndata 0\nM 100644 {blob} {path}\n"
+        );
+        repo.git_with_input(&["fast-import", "--quiet", "--force"], input.as_bytes());
+        repo.git(&["update-ref", "refs/notes/ai", "refs/notes/deep"]);
+    };
+    let id = repo.oid("HEAD").to_string();
+    fan_out(&format!("{}/{}/{}", &id[..2], &id[2..4], &id[4..]));
+    check(&repo, "origin/main..work", &["5-6 codex recorded"]);
+    // A later commit moves the lines; the range still has the note's commit.
+    repo.write("src/a.rs", format!("// A person's.\n{AFTER}"))
+        .git(&["commit", "-q", "-a", "-m", "Move"]);
+    check(&repo, "origin/main..work", &["6-7 codex recorded"]);
+}
+
+#[test]
 fn a_commit_whose_recorded_lines_are_lost_counts_whole() {
     if is_below_an_agent() {
         return;

@@ -12,6 +12,7 @@ mod diff;
 mod glance;
 mod index;
 mod merges;
+mod notes;
 mod objects;
 mod origin;
 mod push;

@@ -10,6 +10,7 @@ pub mod codex;
 pub mod copilot;
 pub mod documents;
 pub mod gemini;
+pub mod git_ai;
 pub mod messages;
 pub mod place;
 mod session;
