@@ -53,6 +53,37 @@ pub fn add(disclosure: &Disclosure, message: &str, signals: &[Signal]) -> Option
     (text != message && !agents.is_empty()).then_some(text)
 }
 
+/// Where what git cuts off again begins: the scissors line of `commit -v` and
+/// all below it, and the comments at the end. `comment` is what comments begin
+/// with (`core.commentString`); `None`: git chose one character itself (`auto`).
+pub fn end_of_text(message: &str, comment: Option<&str>) -> usize {
+    const CUT: &str = " ------------------------ >8 ------------------------";
+    let is_cut = |line: &str| {
+        line.strip_suffix(CUT).is_some_and(|start| match comment {
+            Some(comment) => start == comment,
+            None => start.chars().count() == 1,
+        })
+    };
+    let mut end = 0;
+    let mut starts = None;
+    for line in message.split_inclusive('\n') {
+        if is_cut(line.trim_end_matches(['\n', '\r'])) {
+            starts = Some(end);
+            break;
+        }
+        end += line.len();
+    }
+    let mut end = starts.unwrap_or(message.len());
+    let Some(comment) = comment.filter(|it| !it.is_empty()) else { return end };
+    while let Some(line) = message[..end].split_inclusive('\n').next_back() {
+        if !line.starts_with(comment) && !line.trim().is_empty() {
+            break;
+        }
+        end -= line.len();
+    }
+    end
+}
+
 /// `AGENT:MODEL` as the kernel writes it; the agent alone where no model is known.
 fn value(agent: &str, signals: &[Signal]) -> String {
     if agent == UNKNOWN {
@@ -128,6 +159,21 @@ mod tests {
 
     fn policy(trailer: DisclosureTrailer, strict: bool) -> Disclosure {
         Disclosure { trailer, key: "Assisted-by".to_owned(), strict, write: true }
+    }
+
+    #[test]
+    fn what_git_cuts_off_again_is_not_the_text() {
+        let cut = "------------------------ >8 ------------------------";
+        let check = |message: String, comment: Option<&str>, expected: &str| {
+            assert_eq!(&message[..end_of_text(&message, comment)], expected, "{message}");
+        };
+        check(format!("Title\n\n; Please\n;\n; {cut}\ndiff\n"), Some(";"), "Title\n");
+        check(format!("Title\n# no comment\n; {cut}\ndiff\n"), Some(";"), "Title\n# no comment\n");
+        check(format!("Title\n# {cut}\nmore\n"), Some(";"), &format!("Title\n# {cut}\nmore\n"));
+        check(format!("Title\n% {cut}\ndiff\n"), None, "Title\n");
+        check("// only\n\n// comments\n".to_owned(), Some("//"), "");
+        check("Title".to_owned(), Some(";"), "Title");
+        check(String::new(), None, "");
     }
 
     /// What is known while an agent's shell commits with this message.

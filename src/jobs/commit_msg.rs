@@ -94,8 +94,19 @@ pub fn commit_msg(
     let mut message = String::from_utf8_lossy(&bytes).into_owned();
     // Only a message that can be written back byte for byte is added to.
     if policy.disclosure.write && std::str::from_utf8(&bytes).is_ok() {
-        let seen = signals(world, policy, &message, &marks)?;
-        if let Some(disclosed) = disclosure::add(&policy.disclosure, &message, &seen) {
+        // With `#`, adding a trailer knows what git cuts off; else it is put aside.
+        let comment = comment(world)?;
+        let end = match comment.as_deref() {
+            Some("#") => message.len(),
+            other => disclosure::end_of_text(&message, other),
+        };
+        let (text, cut_off) = message.split_at(end);
+        let seen = signals(world, policy, text, &marks)?;
+        if let Some(disclosed) = disclosure::add(&policy.disclosure, text, &seen) {
+            let disclosed = match cut_off {
+                "" => disclosed,
+                _ => format!("{}\n\n{cut_off}", disclosed.trim_end_matches('\n')),
+            };
             fs::write(file, disclosed.as_bytes())?;
             message = disclosed;
         }
@@ -107,6 +118,18 @@ pub fn commit_msg(
     let newly_assisted = marks.is_empty() && seen.iter().any(Signal::assists);
     let judgement = judge(world, &trusted, message, seen, &lines)?;
     Ok(Some(JudgedMessage { judgement, newly_assisted }))
+}
+
+/// What git's comments begin with; `None`: git chooses.
+fn comment(world: &World) -> Result<Option<String>, Error> {
+    let config = world.git.config()?;
+    // The later of the two wins, as git reads them in order.
+    let set = config.last_of(&["core.commentchar", "core.commentstring"]);
+    Ok(match set {
+        None => Some("#".to_owned()),
+        Some("auto") => None,
+        Some(comment) => Some(comment.to_owned()),
+    })
 }
 
 fn judges_messages(policy: &Policy) -> bool {

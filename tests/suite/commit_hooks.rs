@@ -206,6 +206,27 @@ fn an_agent_around_the_commit_is_judged_and_disclosed() {
 }
 
 #[test]
+fn a_disclosure_stands_above_what_git_cuts_off_again() {
+    let policy = FORBID.replace("forbid", "require").replace("[[rule]]", "write = true\n[[rule]]");
+    for comment in ["#", ";", "auto"] {
+        let repo = prepared(&policy);
+        let editor = repo.home().join("editor");
+        std::fs::write(
+            &editor,
+            "#!/bin/sh\n{ echo Tidy; cat \"$1\"; } >\"$1.new\" && mv \"$1.new\" \"$1\"\n",
+        )
+        .unwrap();
+        let editor = format!("sh {}", editor.to_str().unwrap());
+        let character = format!("core.commentChar={comment}");
+        let mut command = repo.git_command(&["-c", &character, "commit", "-q", "-v"]);
+        command.env("CLAUDECODE", "1").env("GIT_EDITOR", editor);
+        assert!(command.status().unwrap().success(), "{comment}");
+        let text = repo.git(&["log", "-1", "--format=%B"]);
+        assert_eq!(text, "Tidy\n\nAssisted-by: claude-code", "{comment}");
+    }
+}
+
+#[test]
 fn agents_of_the_policy_are_looked_for_in_messages() {
     let policy = format!(
         "{FORBID}\n[[agent]]\nid = \"house-bot\"\ntrailers = [\"<house-bot@example.com>\"]\n"

@@ -33,6 +33,13 @@ impl Config {
         self.get_all(key).last()
     }
 
+    /// Returns the value of whichever of these keys was set last, each as git
+    /// lists it (in lower case).
+    pub fn last_of(&self, keys: &[&str]) -> Option<&str> {
+        let set = self.entries.iter().rfind(|(name, _)| keys.contains(&name.as_str()));
+        set.map(|(_, value)| value.as_deref().unwrap_or_default())
+    }
+
     /// Returns every value of a key, the winning one last.
     pub fn get_all(&self, key: &str) -> impl Iterator<Item = &str> {
         let key = normal(key);
