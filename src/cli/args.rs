@@ -37,6 +37,14 @@ impl Arguments {
             command: Command::Hook(Hook { event, arguments: arguments.to_vec() }),
         })
     }
+
+    /// Whether a command line that could not be understood asks for JSON: what
+    /// stands behind `--` is no option.
+    pub fn asks_for_json(words: &[OsString]) -> bool {
+        let options: Vec<&OsString> = words.iter().take_while(|word| *word != "--").collect();
+        options.iter().any(|word| *word == "--format=json")
+            || options.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
+    }
 }
 
 /// What every command takes.

@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
     let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
     let arguments = match Arguments::of_shim(&words).map_or_else(Arguments::try_parse, Ok) {
         Ok(arguments) => arguments,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&error, &words),
     };
     let mut env = match Env::read() {
         Ok(env) => env,
@@ -102,10 +102,24 @@ pub fn unsupported(format: Format, command: &str, known: &str) -> Error {
         .hint(format!("it prints {known}"))
 }
 
-/// clap's own answers: help and version are no mistakes, the rest is usage.
-fn usage(error: &clap::Error) -> ExitCode {
-    error.print().ok();
-    if error.use_stderr() { Exit::Undecided.into() } else { Exit::Passed.into() }
+/// clap's own answers: help and version are no mistakes, the rest is usage, and
+/// answered as JSON where JSON was asked for: a script reads one form only.
+fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
+    if !error.use_stderr() {
+        error.print().ok();
+        return Exit::Passed.into();
+    }
+    if Arguments::asks_for_json(words) {
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let error = Error::usage(crate::gate::change::printable(message))
+            .hint("`countersign --help` lists the commands, and `--help` behind one its options");
+        Output::of_data(Format::Json).json(&error_report(&error));
+    } else {
+        error.print().ok();
+    }
+    Exit::Undecided.into()
 }
 
 #[expect(clippy::print_stderr, reason = "there is no output yet")]
@@ -116,20 +130,24 @@ fn complain_early(message: &str) {
 /// Prints an error once: the whole chain, then the hints; as JSON where the
 /// result would have been JSON.
 fn report_error(output: &Output, error: &Error) {
-    let message = error.chain();
     if output.format != Format::Text {
-        let report = serde_json::json!({
-            "schema": "countersign.report/1",
-            "verdict": "error",
-            "error": { "kind": error.kind.word(), "message": message, "hints": error.hints },
-        });
-        output.json(&format!("{report}"));
+        output.json(&error_report(error));
         if output.format == Format::Json {
             return;
         }
     }
-    output.note(&format!("{} {message}", output.note_style(Style::Bad, "error:")));
+    output.note(&format!("{} {}", output.note_style(Style::Bad, "error:"), error.chain()));
     for hint in &error.hints {
         output.note(&format!("{} {hint}", output.note_style(Style::Warning, "hint:")));
     }
+}
+
+/// `countersign.report/1` where nothing could be decided (CONTRACT section 6).
+fn error_report(error: &Error) -> String {
+    serde_json::json!({
+        "schema": "countersign.report/1",
+        "verdict": "error",
+        "error": { "kind": error.kind.word(), "message": error.chain(), "hints": error.hints },
+    })
+    .to_string()
 }

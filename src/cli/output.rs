@@ -50,6 +50,18 @@ impl Output {
         }
     }
 
+    /// Prints data alone, before anything is known of the surroundings.
+    pub fn of_data(format: Format) -> Output {
+        Output {
+            format,
+            quiet: true,
+            verbose: false,
+            stdout_colour: false,
+            stderr_colour: false,
+            people_on_stderr: false,
+        }
+    }
+
     /// Prints a line for people.
     pub fn say(&self, line: &str) {
         if self.people_on_stderr {

@@ -60,6 +60,26 @@ fn an_error_in_a_data_format_is_a_document() {
 }
 
 #[test]
+fn a_mistake_in_the_call_is_a_document_where_json_was_asked_for() {
+    let repo = TestRepo::new();
+    for arguments in [
+        &["check", "--stage", "later", "--format", "json"][..],
+        &["--format=json", "chekc"],
+        &["scan", "--format", "json", "--no-such-option"],
+        &["policy", "--format", "json"],
+    ] {
+        let run = run(&repo, arguments).code(2).stderr("");
+        let document: serde_json::Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+        assert_eq!(document["schema"], "countersign.report/1", "{arguments:?}");
+        assert_eq!(document["verdict"], "error", "{arguments:?}");
+        assert_eq!(document["error"]["kind"], "usage", "{arguments:?}");
+        assert!(!document["error"]["message"].as_str().unwrap().is_empty(), "{arguments:?}");
+    }
+    // Behind `--`, or of another option, the words are no wish for JSON.
+    run(&repo, &["chekc", "--", "--format", "json"]).code(2).stdout("");
+}
+
+#[test]
 fn no_colour_unless_it_is_wanted() {
     let repo = TestRepo::new();
     repo.commit_file("ana", "a.txt", "a\n", "Add a");
