@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::change::{Entry, Oid, RepoPath};
+use super::change::{Commit, Entry, Oid, RepoPath};
 use super::record::SignedRecord;
+use super::time::Timestamp;
 
 /// An answer, or the reason why it could not be had. A missing answer never
 /// means "pass"; the gate decides what it means.
@@ -26,6 +27,54 @@ pub enum Need {
     Digests(BTreeSet<Oid>),
     /// Which merge commits of the range only merged.
     CleanMerges,
+    /// Further records: those that list one of these paths.
+    RecordsAbout(BTreeSet<RepoPath>),
+    /// Between which of the ledger's commits these records were made, by id.
+    Times(BTreeMap<String, Dated>),
+    /// Whether what was waived came to stand on the target.
+    Landed(Waived),
+}
+
+/// A record whose own word about its time is to be bounded.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Dated {
+    /// Its place in the ledger's tree.
+    pub path: String,
+    /// When it says that it was made.
+    pub at: Timestamp,
+    /// The ledger's tip that its signer says to have seen.
+    pub ledger: Option<Oid>,
+}
+
+/// What is known of a record's time beside its own word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// It names a ledger commit of this time: it is no older. `None`: it names none.
+    pub since: Option<Timestamp>,
+    /// A ledger commit of this time holds it already, before the time that it
+    /// claims: it is no younger. `None`: nothing contradicts its claim.
+    pub until: Option<Timestamp>,
+}
+
+/// The content of one waiver.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Waived {
+    /// The record's id.
+    pub record: String,
+    pub base: Oid,
+    pub head: Oid,
+    pub paths: BTreeSet<RepoPath>,
+}
+
+/// What became of waived content.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Landing {
+    /// What each path held on the target since, the newest first; a path that
+    /// did not change there has no row.
+    pub held: BTreeMap<RepoPath, Vec<Option<Entry>>>,
+    /// The commits that brought it: the waived ones, or, where they are gone
+    /// (squashed, rebased), those of the target that touched its paths.
+    pub commits: Vec<Commit>,
 }
 
 /// The answers, each kept with its reason where it could not be had.
@@ -45,6 +94,10 @@ pub struct Evidence {
     pub sha256: BTreeMap<Oid, Answer<String>>,
     /// Merge commits whose tree is what a driver-free merge of their parents gives.
     pub clean_merges: Answer<BTreeSet<Oid>>,
+    /// Record id to the bounds of its time, for those that were asked about.
+    pub times: Answer<BTreeMap<String, Bounds>>,
+    /// Waiver's id to what became of its content.
+    pub landed: BTreeMap<String, Answer<Landing>>,
 }
 
 /// The union of the local ledger, the remote-tracking one and what is not pushed yet.
@@ -68,6 +121,8 @@ impl Default for Evidence {
             target: BTreeMap::new(),
             sha256: BTreeMap::new(),
             clean_merges: Err("the merges were not looked at".to_owned()),
+            times: Err("the ledger's history was not read".to_owned()),
+            landed: BTreeMap::new(),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::policy::{ApprovalRule, Stage};
 use super::record::{Body, Record, SignatureState, SignedRecord};
 use super::requirement::Requirement;
 use super::requirement::approvals::{Prepared, able, counted};
+use super::requirement::waiver::InForce;
 use super::run::{Counting, counts, key};
 use super::verdict::{State, Verdict};
 
@@ -155,7 +156,7 @@ fn requirements(
                 .iter()
                 .find(|staged| staged.requirement.word() == judged.requirement)
                 .map(|staged| &staged.requirement);
-            let records = match asked {
+            let mut records = match asked {
                 Some(Requirement::Approvals(rules)) => {
                     approvals(case, evidence, prepared, obligation, rules)
                 }
@@ -165,6 +166,7 @@ fn requirements(
                 )
                 | None => Vec::new(),
             };
+            records.extend(waivers(case, evidence, prepared, obligation));
             ExplainedRequirement {
                 requirement: judged.requirement,
                 stage: judged.stage,
@@ -214,6 +216,26 @@ fn approvals(
         }
     }
     records
+}
+
+/// The waivers of this rule for files of the change.
+fn waivers(
+    case: &Case<'_>,
+    evidence: &Evidence,
+    prepared: &Prepared,
+    obligation: &Obligation<'_>,
+) -> Vec<ExplainedRecord> {
+    let examined = super::requirement::waiver::examine(case, obligation, evidence, prepared);
+    let row = |(signed, result): (&SignedRecord, Result<InForce, _>)| ExplainedRecord {
+        id: signed.record.id.clone(),
+        by: by(case, signed),
+        counts: result.is_ok(),
+        reason: Some(match result {
+            Ok(waiver) => waiver.describe(),
+            Err(refused) => format!("the waiver lifts nothing: {refused}"),
+        }),
+    };
+    examined.into_iter().map(row).collect()
 }
 
 /// Whether a record lists a path of the obligation at all; the others would

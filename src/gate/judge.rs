@@ -31,6 +31,7 @@ pub fn judge(case: &Case<'_>, obligations: &[Obligation<'_>], evidence: &Evidenc
     }
     requirement::disclosure::whole_change(case, &mut verdict);
     ledger_missing(case, evidence, &mut verdict);
+    verdict.findings.extend(super::debt::findings(case, evidence));
     verdict.findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
     verdict
 }

@@ -173,6 +173,10 @@ pub fn needs(case: &Case<'_>, obligations: &[Obligation<'_>]) -> BTreeSet<Need> 
             }
         }
     }
+    // A waiver's debt is asked about whatever the change touches, once it is pushed.
+    if case.policy.waiver.is_some() && case.stage > Stage::Commit {
+        needs.insert(Need::Records);
+    }
     if needs.contains(&Need::Records) {
         needs.extend(
             case.policy.revoked.iter().filter_map(|it| it.after.clone()).map(Need::LedgerCut),

@@ -164,6 +164,7 @@ codes! {
     LedgerMissing = "ledger-missing": "Evidence is wanted and there is no ledger to read it from.",
     LedgerMalformed = "ledger-malformed": "A push to the ledger does more than add well-formed records.",
     WaiverInForce = "waiver-in-force": "A requirement is waived by a dated, signed exception.",
+    WaiverDebt = "waiver-debt": "A waived change landed, and the review that the waiver put off is still owed.",
     CarryAsExact = "carry-as-exact": "A rule lets approvals carry over clean merges; this version judges them by exact content.",
     NotEvaluable = "not-evaluable": "A rule asks for what this version cannot evaluate.",
     Unchecked = "unchecked": "A commit was made without the commit hooks.",

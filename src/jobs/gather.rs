@@ -1,12 +1,14 @@
 //! The gate's questions put to the adapters. An answer that could not be had
 //! is kept with its reason; the gate decides what it means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::adapters::git::Revisions;
 use crate::adapters::ledger::{Wanted, Words};
 use crate::adapters::signature;
-use crate::gate::change::{Oid, RepoPath};
-use crate::gate::evidence::{Answer, Evidence, LedgerView, Need};
+use crate::gate::change::{Commit, Oid, RepoPath};
+use crate::gate::debt;
+use crate::gate::evidence::{Answer, Bounds, Dated, Evidence, Landing, LedgerView, Need, Waived};
 use crate::gate::obligation::Case;
 use crate::gate::record::SignatureState;
 use crate::gate::requirement::approvals::further_needs;
@@ -32,7 +34,11 @@ pub fn gather(
         answer(world, trusted, case, vantage, need, &mut evidence)?;
     }
     let further = match &evidence.ledger {
-        Ok(ledger) => further_needs(case, ledger),
+        Ok(ledger) => {
+            let mut needs = further_needs(case, ledger);
+            needs.extend(debt::needs(case, ledger));
+            needs
+        }
         Err(_) => BTreeSet::new(),
     };
     for need in &further {
@@ -65,6 +71,24 @@ fn answer(
         }
         Need::Target(paths) => target(world, trusted, case, vantage, paths, evidence),
         Need::Digests(blobs) => digests(world, blobs, evidence),
+        Need::RecordsAbout(paths) => {
+            let words = paths.iter().fold(Words::default(), Words::path);
+            let further = view(world, trusted, vantage, &Wanted::About(words))?;
+            if let Ok(ledger) = &mut evidence.ledger {
+                let known: HashSet<String> =
+                    ledger.records.iter().map(|it| it.record.id.clone()).collect();
+                let new = further.records.into_iter().filter(|it| !known.contains(&it.record.id));
+                ledger.records.extend(new);
+            }
+        }
+        Need::Times(records) => {
+            let tip = evidence.ledger.as_ref().ok().and_then(|ledger| ledger.tip.clone());
+            evidence.times = times(world, trusted, tip.as_ref(), records);
+        }
+        Need::Landed(waived) => {
+            let landing = landing(world, trusted, case, vantage, waived);
+            evidence.landed.insert(waived.record.clone(), landing.map_err(|error| error.chain()));
+        }
         Need::CleanMerges => {
             evidence.clean_merges = world
                 .git
@@ -124,6 +148,53 @@ fn view(
         }
         (Vantage::Clone | Vantage::Commit | Vantage::Push { .. }, _) => ledger.read(wanted)?,
     })
+}
+
+/// What the ledger's history says of these records' times.
+fn times(
+    world: &World,
+    trusted: &Trusted,
+    tip: Option<&Oid>,
+    records: &BTreeMap<String, Dated>,
+) -> Answer<BTreeMap<String, Bounds>> {
+    publish::ledger(world, trusted).bounds(tip, records).map_err(|error| Error::from(error).chain())
+}
+
+/// Whether waived content came to stand on the target, and who brought it.
+fn landing(
+    world: &World,
+    trusted: &Trusted,
+    case: &Case<'_>,
+    vantage: Vantage<'_>,
+    waived: &Waived,
+) -> Result<Landing, Error> {
+    let Some(tip) = trusted.tip(world, case.target, vantage)? else {
+        return Ok(Landing::default());
+    };
+    let git = &world.git;
+    let paths: Vec<RepoPath> = waived.paths.iter().cloned().collect();
+    let held = git.held_since(&waived.base, &tip, &paths)?;
+    if held.is_empty() {
+        return Ok(Landing::default());
+    }
+    let between = |head: &Oid| match waived.base == git.empty_tree() {
+        true => Revisions { not: Vec::new(), ..Revisions::between(&waived.base, head) },
+        false => Revisions::between(&waived.base, head),
+    };
+    let commits = match git.resolve_commit(waived.head.as_str())? {
+        Some(head) => git.commits(&between(&head))?,
+        None => {
+            let commits = git.commits(&between(&tip))?;
+            let ids: Vec<Oid> = commits.iter().map(|commit| commit.id.clone()).collect();
+            let touched = git.touched_by(&ids)?;
+            let brings = |commit: &Commit| {
+                let paths = touched.get(&commit.id);
+                paths.is_some_and(|paths| paths.iter().any(|path| waived.paths.contains(path)))
+            };
+            commits.into_iter().filter(brings).collect()
+        }
+    };
+    Ok(Landing { held, commits })
 }
 
 /// Records about the change's paths, its head and tree, and the keys of the

@@ -7,7 +7,7 @@ use countersign::gate::attribution::{Attribution, Origins, attribute, attribute_
 use countersign::gate::change::{
     Change, Commit, Entry, FileChange, Identity, LineRange, Oid, RepoPath,
 };
-use countersign::gate::evidence::{Evidence, LedgerView};
+use countersign::gate::evidence::{Evidence, Landing, LedgerView};
 use countersign::gate::judge::judge;
 use countersign::gate::obligation::{Case, needs, obligations};
 use countersign::gate::policy::{Policy, Stage};
@@ -144,6 +144,7 @@ impl Scene {
                 inputs: [("unit".to_owned(), Ok(tree_digest(&oid('f'))))].into(),
                 commit_signers: Ok([(oid('c'), None)].into()),
                 clean_merges: Ok(BTreeSet::new()),
+                times: Ok(Default::default()),
                 ..Evidence::default()
             },
         }
@@ -264,7 +265,11 @@ impl Scene {
         };
         change(&mut waiver);
         let record = self.signed(&Body::Waiver(waiver), person);
-        self.with(|it| it.records.push(record))
+        self.with(|it| {
+            // It has not landed.
+            it.evidence.landed.insert(record.record.id.clone(), Ok(Landing::default()));
+            it.records.push(record);
+        })
     }
 
     fn run(&self, passed: bool) -> Run {
@@ -547,6 +552,13 @@ fn waivers_lift_one_rule_for_a_while() {
         |rest: &str| format!("{SENIORS}[waiver]\nfrom = [\"senior\"]\nmax = \"4h\"\n{rest}");
     let scene = || Scene::new(&rules(""));
     const WAIVED: &str = "pass, (waiver-in-force seniors)";
+    // Whether it landed, and when it was made, has to be known.
+    check(
+        scene().waived_with("bo", |_| {}).with(|it| it.evidence.landed.clear()),
+        "pass, (waiver-debt seniors), (waiver-in-force seniors)",
+    );
+    let no_history = |it: &mut Scene| it.evidence.times = Err("no history".to_owned());
+    check(scene().waived_with("bo", |_| {}).with(no_history), ASKED);
     check(scene().waived_with("bo", |_| {}), WAIVED);
     check(scene().by("bo").waived_with("bo", |_| {}), WAIVED);
     check(scene().waived_with("chi", |_| {}), ASKED);

@@ -37,3 +37,4 @@ mod signature;
 mod story;
 mod traces;
 mod trailer;
+mod waivers;

@@ -10,6 +10,7 @@ mod commits;
 mod config;
 mod diff;
 mod glance;
+mod history;
 mod index;
 mod merges;
 mod notes;

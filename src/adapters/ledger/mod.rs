@@ -13,9 +13,10 @@ use super::git::{Git, GitError};
 use super::signature;
 use super::store::{Store, Unpublished};
 use crate::gate::change::{Entry, FileStatus, Oid, RepoPath};
-use crate::gate::evidence::LedgerView;
+use crate::gate::evidence::{Bounds, Dated, LedgerView};
 use crate::gate::record::canonical::is_sha256;
 use crate::gate::record::{MAX_BYTES, Record, SignatureState, SignedRecord};
+use crate::gate::time::Timestamp;
 
 mod index;
 mod push;
@@ -187,6 +188,60 @@ impl<'a> Ledger<'a> {
         Ok(view)
     }
 
+    /// Returns what the history of the ledger at `tip` says of records' times,
+    /// by their ids. A ledger commit's own time is its writer's word, too; but
+    /// every later commit by anybody else bounds it further.
+    pub fn bounds(
+        &self,
+        tip: Option<&Oid>,
+        records: &BTreeMap<String, Dated>,
+    ) -> Result<BTreeMap<String, Bounds>, LedgerError> {
+        let oldest = records.values().map(|dated| dated.at.0).min().unwrap_or(i64::MAX);
+        let chain = match tip {
+            Some(tip) => self.git.first_parents(tip, oldest)?,
+            None => Vec::new(),
+        };
+        let mut bounds = BTreeMap::new();
+        for (id, dated) in records {
+            // A tip that this clone does not have says nothing.
+            let named = match &dated.ledger {
+                Some(named) => self.git.resolve_commit(named.as_str())?,
+                None => None,
+            };
+            let since = match named {
+                Some(named) => Some(Timestamp(self.git.committed(&named)?)),
+                None => None,
+            };
+            // Where the newest older commit lacks it, all that hold it are younger.
+            let older = chain.iter().find(|(_, time)| *time < dated.at.0);
+            let path = RepoPath::new(dated.path.as_str());
+            let until = match older {
+                Some((commit, _)) if self.git.entry_at(commit, &path)?.is_some() => {
+                    Some(self.first_holding(commit, &path)?)
+                }
+                Some(_) | None => None,
+            };
+            bounds.insert(id.clone(), Bounds { since, until });
+        }
+        Ok(bounds)
+    }
+
+    /// The earliest time of the ledger's commits up to `tip` that hold a path,
+    /// which `tip` holds. What stands in a ledger stays, so that halving finds it.
+    fn first_holding(&self, tip: &Oid, path: &RepoPath) -> Result<Timestamp, LedgerError> {
+        let chain = self.git.first_parents(tip, i64::MIN)?;
+        let (mut holds, mut lacks) = (0, chain.len());
+        while lacks - holds > 1 {
+            let middle = holds + (lacks - holds) / 2;
+            match self.git.entry_at(&chain[middle].0, path)? {
+                Some(_) => holds = middle,
+                None => lacks = middle,
+            }
+        }
+        let times = chain[..=holds].iter().map(|(_, time)| *time);
+        Ok(Timestamp(times.min().unwrap_or_default()))
+    }
+
     /// Returns the ids of the records that stood in the ledger at a commit.
     pub fn at(&self, commit: &Oid) -> Result<BTreeSet<String>, LedgerError> {
         let files = self.git.list(commit, &RepoPath::new(RECORDS))?;
@@ -195,11 +250,7 @@ impl<'a> Ledger<'a> {
 
     /// Keeps new records of our own and commits them on the local branch. They
     /// are in the store first: whatever fails later, nothing is lost.
-    pub fn append(
-        &self,
-        records: &[Unpublished],
-        now: crate::gate::time::Timestamp,
-    ) -> Result<(), LedgerError> {
+    pub fn append(&self, records: &[Unpublished], now: Timestamp) -> Result<(), LedgerError> {
         for record in records {
             self.store.keep(record)?;
         }

@@ -10,7 +10,8 @@ use crate::gate::record::{Body, Record, RecordType};
 #[derive(Clone, Debug)]
 pub enum Wanted {
     All,
-    /// Those that name one of these words, and all withdrawals.
+    /// Those that name one of these words, and all withdrawals and waivers: a
+    /// waiver's debt concerns everybody.
     About(Words),
     /// Attribution records that name one of these words.
     Attributions(Words),
@@ -50,7 +51,11 @@ impl Wanted {
     ) -> bool {
         match self {
             Wanted::All => true,
-            Wanted::About(_) if record_type == RecordType::Withdrawal => true,
+            Wanted::About(_)
+                if matches!(record_type, RecordType::Withdrawal | RecordType::Waiver) =>
+            {
+                true
+            }
             Wanted::Attributions(_) if record_type != RecordType::Attribution => false,
             Wanted::About(asked) | Wanted::Attributions(asked) => {
                 words.any(|word| asked.0.contains(word))

@@ -40,6 +40,9 @@ pub fn run(context: &Context, arguments: &args::Log) -> Result<Exit, Error> {
 
 /// `2026-11-23T08:00:00Z  block  pre-push  1a2b3c4d5e6f → main  senior: approvals missing`
 fn line(context: &Context, entry: &Value) -> String {
+    if text(entry, "type") == "waiver" {
+        return waiver(context, entry);
+    }
     let verdict = text(entry, "verdict");
     let style = if verdict == "pass" { Style::Good } else { Style::Bad };
     let commit = text(entry, "commit");
@@ -58,11 +61,37 @@ fn line(context: &Context, entry: &Value) -> String {
         .flatten()
         .filter(|it| !matches!(text(it, "state"), "satisfied"))
         .map(|it| {
-            format!("{}: {} {}", text(it, "rule"), text(it, "requirement"), text(it, "state"))
+            let state = text(it, "state");
+            // A waiver is named with who gave it, and why.
+            let state = if state == "waived" { text(it, "detail") } else { state };
+            format!("{}: {} {state}", text(it, "rule"), text(it, "requirement"))
         })
         .collect();
     if !open.is_empty() {
         line.push_str(&format!("  {}", printable(&open.join(", "))));
     }
     line
+}
+
+/// `2026-11-23T08:00:00Z  waiver  ana           1a2b3c4d5e6f → main  seniors, in force until …: the shop is down`
+fn waiver(context: &Context, entry: &Value) -> String {
+    let in_force = entry.get("in_force").and_then(Value::as_bool).unwrap_or(false);
+    let (style, state) = if in_force {
+        (Style::Warning, "in force until")
+    } else {
+        (Style::Faint, "over; was until")
+    };
+    let commit = text(entry, "commit");
+    let target = text(entry, "target");
+    format!(
+        "{}  {}  {:11}  {} → {}  {}, {state} {}: {}",
+        printable(text(entry, "at")),
+        context.output.style(style, "waiver"),
+        printable(text(entry, "by")),
+        printable(commit.get(..12).unwrap_or(commit)),
+        printable(target.strip_prefix("refs/heads/").unwrap_or(target)),
+        printable(text(entry, "rule")),
+        printable(text(entry, "until")),
+        printable(text(entry, "reason")),
+    )
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, Entry, Oid, RepoPath, printable};
-use super::evidence::Answer;
+use super::evidence::{Answer, Bounds};
 use super::policy::{ApprovalRule, Carry, Key, Person, PersonKind, Policy, Presence};
 use super::record::{Body, Content, FileDelta, Judgement, SignatureState, SignedRecord};
 use super::time::Timestamp;
@@ -42,6 +42,8 @@ pub struct Situation<'a> {
     pub involved: &'a Involved,
     /// See [`withdrawn`].
     pub withdrawn: &'a BTreeSet<String>,
+    /// What the ledger's history says of the records' times.
+    pub times: &'a Answer<BTreeMap<String, Bounds>>,
     pub now: Timestamp,
 }
 
@@ -113,6 +115,8 @@ pub enum Reason {
     NoPresence(&'static str),
     #[error("it is from {made}, older than the rule allows")]
     Expired { made: Timestamp },
+    #[error("its age cannot be told: {0}")]
+    AgeUnknown(String),
     #[error("it says that it was made at {0}, which is yet to come")]
     Future(Timestamp),
     #[error("{person} is {part}")]
@@ -151,7 +155,7 @@ pub fn count(
         record: signed.record.id.clone(),
         person: person.name.clone(),
         files,
-        self_attested: part_of(judgement, &person.name, situation).is_some(),
+        self_attested: part_of(signed, judgement, &person.name, situation).is_some(),
         plain_key: matches!(&signed.signature, SignatureState::Good(it) if it.flags.is_none()),
     })
 }
@@ -187,11 +191,11 @@ fn refuse(
         return Err(Reason::NotAsked { person: person.name.clone(), from: from.join(", ") });
     }
     present(signed, situation.policy, asked.approval.presence)?;
-    young_enough(judgement.by.at, asked.approval, situation.now)?;
+    young_enough(signed, judgement.by.at, asked.approval, situation)?;
     if asked.approval.carry == Carry::Never && judgement.content.head != situation.change.head {
         return Err(Reason::OtherHead(judgement.content.head.clone()));
     }
-    match part_of(judgement, &person.name, situation) {
+    match part_of(signed, judgement, &person.name, situation) {
         Some(part) if !is_solo(situation.policy, &person.name) => {
             Err(Reason::Involved { person: person.name.clone(), part })
         }
@@ -376,25 +380,60 @@ fn present(signed: &SignedRecord, policy: &Policy, asked: Presence) -> Result<()
     }
 }
 
-fn young_enough(made: Timestamp, asked: &ApprovalRule, now: Timestamp) -> Result<(), Reason> {
-    let Some(until) = Policy::age_limit(made, asked.max_age) else { return Ok(()) };
-    if made.0 > now.0.saturating_add(CLOCK_SKEW) {
-        return Err(Reason::Future(made));
+fn young_enough(
+    signed: &SignedRecord,
+    claimed: Timestamp,
+    asked: &ApprovalRule,
+    situation: &Situation,
+) -> Result<(), Reason> {
+    if asked.max_age.is_none() {
+        return Ok(());
     }
-    if now > until { Err(Reason::Expired { made }) } else { Ok(()) }
+    let made = made_at_the_latest(signed, claimed, situation.times, situation.now)?;
+    let until = Policy::age_limit(made, asked.max_age);
+    if until.is_some_and(|until| situation.now > until) {
+        return Err(Reason::Expired { made });
+    }
+    Ok(())
+}
+
+/// When a record was made at the latest: as it claims, or before, where the
+/// ledger held it before the claimed time. A signer's clock alone can make a
+/// record older than it is, never younger.
+pub fn made_at_the_latest(
+    signed: &SignedRecord,
+    claimed: Timestamp,
+    times: &Answer<BTreeMap<String, Bounds>>,
+    now: Timestamp,
+) -> Result<Timestamp, Reason> {
+    let times = times.as_ref().map_err(|why| Reason::AgeUnknown(why.clone()))?;
+    let until = times.get(&signed.record.id).and_then(|bounds| bounds.until);
+    let made = until.map_or(claimed, |until| until.min(claimed));
+    if made.0 > now.0.saturating_add(CLOCK_SKEW) { Err(Reason::Future(made)) } else { Ok(made) }
 }
 
 /// The part that keeps this person's record from counting.
-fn part_of(judgement: &Judgement, person: &str, situation: &Situation) -> Option<Part> {
-    situation.involved.part(person, |commit| approved_before(judgement, commit, situation.change))
+fn part_of(
+    signed: &SignedRecord,
+    judgement: &Judgement,
+    person: &str,
+    situation: &Situation,
+) -> Option<Part> {
+    // What it names of the ledger stood there before it: no clock set back makes it older.
+    let bounds = situation.times.as_ref().ok().and_then(|times| times.get(&signed.record.id));
+    let since = bounds.and_then(|bounds| bounds.since);
+    let made = since.map_or(judgement.by.at, |since| since.max(judgement.by.at));
+    let before = |commit: &Oid| approved_before(judgement, made, commit, situation.change);
+    situation.involved.part(person, before)
 }
 
-/// Whether the judgement is older than a commit: by its own time, and because
-/// it was not made over that commit or one after it.
-fn approved_before(judgement: &Judgement, commit: &Oid, change: &Change) -> bool {
+/// Whether the judgement, made at `made` at the earliest, is older than a
+/// commit: by that time, and because it was not made over that commit or one
+/// after it.
+fn approved_before(judgement: &Judgement, made: Timestamp, commit: &Oid, change: &Change) -> bool {
     let place = |id: &Oid| change.commits.iter().position(|it| it.id == *id);
     let Some(at) = place(commit) else { return false };
     let over_an_earlier_one = place(&judgement.content.head).is_none_or(|head| head < at);
     // Both clocks tell whole seconds: a rebase may follow in the same one.
-    over_an_earlier_one && judgement.by.at.0 <= change.commits[at].committed
+    over_an_earlier_one && made.0 <= change.commits[at].committed
 }

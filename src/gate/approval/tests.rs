@@ -85,6 +85,7 @@ struct Case {
     now_files: Vec<FileDelta>,
     standing: BTreeMap<RepoPath, Answer<Option<Entry>>>,
     cuts: BTreeMap<Oid, Answer<BTreeSet<String>>>,
+    times: Answer<BTreeMap<String, Bounds>>,
     clean_merges: BTreeSet<Oid>,
     signers: BTreeMap<Oid, Option<String>>,
     pusher: Option<String>,
@@ -140,6 +141,7 @@ impl Case {
             now_files: files.clone(),
             standing: BTreeMap::new(),
             cuts: BTreeMap::new(),
+            times: Ok(BTreeMap::new()),
             clean_merges: BTreeSet::new(),
             signers: BTreeMap::new(),
             pusher: None,
@@ -205,6 +207,7 @@ impl Case {
             ledger_cuts: &self.cuts,
             involved: &involved,
             withdrawn: &withdrawn,
+            times: &self.times,
             now: self.now,
         })
     }
@@ -469,6 +472,21 @@ fn an_approval_ages() {
     check(&aged(1_999), "it is from 1970-01-01T00:33:19Z, older than the rule allows");
     check(&aged(3_600), "bo");
     check(&aged(3_601), "it says that it was made at 1970-01-01T01:00:01Z, which is yet to come");
+    // A clock set forward makes nothing younger than the ledger that holds it already.
+    let bounded = |times: fn(String) -> Answer<BTreeMap<String, Bounds>>| {
+        let mut case = aged(3_100);
+        case.times = times(case.record().record.id);
+        case
+    };
+    let until = |time: i64| Bounds { since: None, until: Some(Timestamp(time)) };
+    check(&bounded(|_| Ok(BTreeMap::new())), "bo");
+    let held =
+        bounded(|id| Ok([(id, Bounds { since: None, until: Some(Timestamp(1_999)) })].into()));
+    check(&held, "it is from 1970-01-01T00:33:19Z, older than the rule allows");
+    let mut later = bounded(|_| Ok(BTreeMap::new()));
+    later.times = Ok([(later.record().record.id, until(9_000))].into());
+    check(&later, "bo");
+    check(&bounded(|_| Err("no history".into())), "its age cannot be told: no history");
 }
 
 #[test]

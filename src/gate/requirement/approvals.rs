@@ -56,6 +56,7 @@ impl Prepared {
             ledger_cuts: &evidence.ledger_cuts,
             involved: &self.involved,
             withdrawn: &self.withdrawn,
+            times: &evidence.times,
             now: case.now,
         }
     }
