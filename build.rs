@@ -1,5 +1,5 @@
-//! Writes the catalogue of agents as JSON, without the examples that only tests
-//! and documentation read: parsing TOML would cost each hook a millisecond.
+//! Writes the built-in tables as JSON, the agents without the examples that only
+//! tests and documentation read: parsing TOML would cost each hook a millisecond.
 
 #![expect(clippy::disallowed_methods, reason = "a build script reads and writes files itself")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a build script fails")]
@@ -7,10 +7,12 @@
 use std::path::Path;
 
 const CATALOGUE: &str = "src/gate/signal/agents.toml";
+const LANGUAGES: &str = "src/gate/language/languages.toml";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={CATALOGUE}");
+    println!("cargo::rerun-if-changed={LANGUAGES}");
     let text = std::fs::read_to_string(CATALOGUE).unwrap();
     let mut file: toml::Table = text.parse().unwrap();
     let agents = file["agent"].as_array_mut().unwrap();
@@ -20,4 +22,7 @@ fn main() {
     let folder = std::env::var_os("OUT_DIR").unwrap();
     let json = serde_json::to_string(&agents).unwrap();
     std::fs::write(Path::new(&folder).join("agents.json"), json).unwrap();
+    let languages: toml::Table = std::fs::read_to_string(LANGUAGES).unwrap().parse().unwrap();
+    let json = serde_json::to_string(&languages).unwrap();
+    std::fs::write(Path::new(&folder).join("languages.json"), json).unwrap();
 }

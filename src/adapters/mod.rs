@@ -2,6 +2,7 @@
 
 pub mod ancestors;
 pub mod checkout;
+pub mod coverage;
 pub mod env;
 pub mod fs;
 pub mod git;

@@ -6,7 +6,7 @@
 //! where it likes in its checkout, but a run that changes tracked files did not
 //! test the tree, and fails.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
@@ -15,10 +15,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::checkout::{CheckoutError, Slot, Slots};
+use super::coverage;
 use super::fs;
 use super::process::Call;
 use super::supervise::{Ended, Limits, Supervised, supervise};
 use crate::gate::change::{Oid, RepoPath, printable};
+use crate::gate::coverage::measured::Measured;
 use crate::gate::junit;
 use crate::gate::policy::TestCommand;
 use crate::gate::preview::matches_stars;
@@ -140,6 +142,8 @@ pub struct Outcome {
     pub summary: String,
     pub duration: Duration,
     pub counts: Option<TestCounts>,
+    /// What the coverage reports of a pass say; the reason, if one cannot be read.
+    pub coverage: Option<Result<Measured, String>>,
     /// Names and SHA-256 of the values of the environment that the command saw.
     pub environment: Vec<(String, String)>,
     /// Where the output stands.
@@ -302,6 +306,7 @@ impl Outcome {
             summary: printable(&why),
             duration: Duration::ZERO,
             counts: None,
+            coverage: None,
             environment: Vec::new(),
             log: None,
             tail: String::new(),
@@ -446,6 +451,10 @@ impl<'a> Attempt<'a> {
             },
             (step, _) => step,
         };
+        let coverage = match step {
+            Step::Done => self.coverage()?,
+            Step::Failed { .. } | Step::NotRun(_) => None,
+        };
         let counts = counts.and_then(Result::ok);
         let (end, exit, summary) = match step {
             Step::Done => (End::Passed, Some(0), passed(counts.as_ref())),
@@ -460,6 +469,7 @@ impl<'a> Attempt<'a> {
             summary: printable(&summary),
             duration,
             counts,
+            coverage,
             environment: environment_digests(&self.environment),
             log: Some(self.log_path.clone()),
             tail,
@@ -641,6 +651,18 @@ impl<'a> Attempt<'a> {
             }
         }
         Some(Ok(total))
+    }
+
+    /// What the coverage reports say, which are known to be there and new.
+    fn coverage(&self) -> Result<Option<Result<Measured, String>>, CheckoutError> {
+        let patterns = &self.test.reports.coverage;
+        if patterns.is_empty() {
+            return Ok(None);
+        }
+        let reports: BTreeSet<PathBuf> =
+            patterns.iter().flat_map(|pattern| self.reports(pattern)).collect();
+        let reports: Vec<PathBuf> = reports.into_iter().collect();
+        coverage::read(self.slot, &reports, self.order.files).map(Some)
     }
 
     /// The report files of one pattern: at least one, each written by this run

@@ -27,6 +27,8 @@ pub enum Need {
     Digests(BTreeSet<Oid>),
     /// Which merge commits of the range only merged.
     CleanMerges,
+    /// The text of these blobs.
+    Texts(BTreeSet<Oid>),
     /// Further records: those that list one of these paths.
     RecordsAbout(BTreeSet<RepoPath>),
     /// Between which of the ledger's commits these records were made, by id.
@@ -98,6 +100,8 @@ pub struct Evidence {
     pub times: Answer<BTreeMap<String, Bounds>>,
     /// Waiver's id to what became of its content.
     pub landed: BTreeMap<String, Answer<Landing>>,
+    /// The text of blobs; bytes that are not UTF-8 are replaced.
+    pub texts: BTreeMap<Oid, Answer<String>>,
 }
 
 /// The union of the local ledger, the remote-tracking one and what is not pushed yet.
@@ -123,6 +127,7 @@ impl Default for Evidence {
             clean_merges: Err("the merges were not looked at".to_owned()),
             times: Err("the ledger's history was not read".to_owned()),
             landed: BTreeMap::new(),
+            texts: BTreeMap::new(),
         }
     }
 }

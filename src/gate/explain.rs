@@ -11,6 +11,7 @@ use super::policy::{ApprovalRule, Stage};
 use super::record::{Body, Record, SignatureState, SignedRecord};
 use super::requirement::Requirement;
 use super::requirement::approvals::{Prepared, able, counted};
+use super::requirement::coverage::{FileNumbers, numbers, sources};
 use super::requirement::waiver::InForce;
 use super::run::{Counting, counts, key};
 use super::verdict::{State, Verdict};
@@ -53,6 +54,9 @@ pub struct ExplainedRequirement {
     pub detail: String,
     pub next: Option<String>,
     pub records: Vec<ExplainedRecord>,
+    /// Of coverage: the assisted added lines, file by file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub coverage: Vec<FileNumbers>,
 }
 
 /// A record that was looked at.
@@ -156,15 +160,30 @@ fn requirements(
                 .iter()
                 .find(|staged| staged.requirement.word() == judged.requirement)
                 .map(|staged| &staged.requirement);
+            let numbers = match asked {
+                Some(Requirement::Coverage(_)) => numbers(case, obligation, evidence).ok(),
+                Some(
+                    Requirement::Approvals(_)
+                    | Requirement::Tests(_)
+                    | Requirement::Preview(_)
+                    | Requirement::Disclosure,
+                )
+                | None => None,
+            };
             let mut records = match asked {
                 Some(Requirement::Approvals(rules)) => {
                     approvals(case, evidence, prepared, obligation, rules)
                 }
                 Some(Requirement::Tests(names)) => runs(case, evidence, names),
-                Some(
-                    Requirement::Coverage(_) | Requirement::Preview(_) | Requirement::Disclosure,
-                )
-                | None => Vec::new(),
+                Some(Requirement::Coverage(_)) => {
+                    let tests = sources(case.policy, obligation);
+                    runs(
+                        case,
+                        evidence,
+                        &tests.iter().map(|it| it.name.clone()).collect::<Vec<_>>(),
+                    )
+                }
+                Some(Requirement::Preview(_) | Requirement::Disclosure) | None => Vec::new(),
             };
             records.extend(waivers(case, evidence, prepared, obligation));
             ExplainedRequirement {
@@ -174,6 +193,7 @@ fn requirements(
                 detail: judged.detail.clone(),
                 next: judged.next.clone(),
                 records,
+                coverage: numbers.map(|it| it.files).unwrap_or_default(),
             }
         })
         .collect()

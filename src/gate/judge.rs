@@ -72,6 +72,8 @@ struct Row {
     word: &'static str,
     stage: Stage,
     outcome: Outcome,
+    /// What blocks, place by place.
+    places: Vec<Finding>,
 }
 
 fn rows(
@@ -86,11 +88,17 @@ fn rows(
         .iter()
         .map(|staged| {
             let outcome = staged.requirement.judge(case, obligation, evidence, prepared);
-            Row { word: staged.requirement.word(), stage: staged.stage, outcome }
+            let places = if outcome.state > State::Waived {
+                staged.requirement.places(case, obligation, evidence)
+            } else {
+                Vec::new()
+            };
+            Row { word: staged.requirement.word(), stage: staged.stage, outcome, places }
         })
         .collect();
     if obligation.rule.deny {
-        rows.push(Row { word: "deny", stage: obligation.rule.deny_stage, outcome: denied() });
+        let (stage, outcome) = (obligation.rule.deny_stage, denied());
+        rows.push(Row { word: "deny", stage, outcome, places: Vec::new() });
     }
     for row in &mut rows {
         if row.outcome.state > State::Waived {
@@ -133,6 +141,11 @@ impl Row {
                 Finding::block(code, later).at(level).rule(obligation.rule.id.clone());
             finding.next = outcome.next.clone();
             verdict.findings.push(finding);
+            // What is asked later, or was waived, is not spelled out.
+            if level == Level::Block {
+                let places = self.places.into_iter();
+                verdict.findings.extend(places.map(|it| it.rule(obligation.rule.id.clone())));
+            }
         }
         verdict.obligations.push(Judged {
             rule: obligation.rule.id.clone(),
@@ -175,7 +188,7 @@ fn ledger_missing(case: &Case<'_>, evidence: &Evidence, verdict: &mut Verdict) {
     let wanted = verdict.obligations.iter().any(|judged| {
         judged.state == State::Missing
             && judged.stage <= case.stage
-            && matches!(judged.requirement, "approvals" | "tests" | "preview")
+            && matches!(judged.requirement, "approvals" | "tests" | "coverage" | "preview")
     });
     if ledger.tip.is_some() || !wanted || case.stage == Stage::Commit {
         return;

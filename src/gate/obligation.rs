@@ -169,7 +169,12 @@ pub fn needs(case: &Case<'_>, obligations: &[Obligation<'_>]) -> BTreeSet<Need> 
                     needs.insert(Need::Records);
                     needs.extend(names.iter().cloned().map(Need::Inputs));
                 }
-                Requirement::Coverage(_) | Requirement::Disclosure => {}
+                Requirement::Coverage(_) => {
+                    needs.insert(Need::Records);
+                    let tests = super::requirement::coverage::sources(case.policy, obligation);
+                    needs.extend(tests.iter().map(|test| Need::Inputs(test.name.clone())));
+                }
+                Requirement::Disclosure => {}
             }
         }
     }

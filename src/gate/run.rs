@@ -317,6 +317,24 @@ pub fn standing<'a>(
     }
 }
 
+/// The counting passes of one key, with the records' ids.
+pub fn counting_passes<'a>(
+    records: &'a [SignedRecord],
+    key: &str,
+    test: &TestCommand,
+    counting: &Counting<'_>,
+) -> Vec<(&'a str, &'a Run)> {
+    let mut passes = Vec::new();
+    for record in records {
+        let Body::Run(run) = &record.record.body else { continue };
+        let of_key = run.passed && run.key == key && run.test == test.name;
+        if of_key && counts(record, run, test, counting).is_ok() {
+            passes.push((record.record.id.as_str(), run));
+        }
+    }
+    passes
+}
+
 /// A digest over fields of known length, so that no two lists of fields share one.
 struct Fields(Sha256);
 
@@ -370,6 +388,7 @@ mod tests {
             inputs: None,
             timeout: Duration::from_secs(600),
             reports: Reports::default(),
+            tests: None,
             accept: accept.iter().copied().collect(),
             env: Vec::new(),
             not_evaluable: Vec::new(),
@@ -440,6 +459,7 @@ mod tests {
             client: "countersign 0.1.0".to_owned(),
             policy: None,
             tests: None,
+            coverage: None,
             by: Signer {
                 who: None,
                 key: None,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::change::RepoPath;
+use super::change::{LineRange, RepoPath};
 use super::policy::{Mode, Stage};
 
 /// What was decided.
@@ -65,6 +65,10 @@ pub struct Finding {
     pub message: String,
     pub path: Option<RepoPath>,
     pub line: Option<u64>,
+    /// The last line, where it is about several.
+    pub end_line: Option<u64>,
+    /// The text of the lines, not safe to print; only the first of them if they are many.
+    pub excerpt: Vec<String>,
     pub next: Option<String>,
 }
 
@@ -87,6 +91,8 @@ impl Finding {
             message: message.into(),
             path: None,
             line: None,
+            end_line: None,
+            excerpt: Vec::new(),
             next: None,
         }
     }
@@ -106,6 +112,14 @@ impl Finding {
     /// The same, about a file.
     pub fn path(mut self, path: RepoPath) -> Finding {
         self.path = Some(path);
+        self
+    }
+
+    /// The same, about these lines of its file, whose text is given as far as it is known.
+    pub fn lines(mut self, lines: LineRange, excerpt: Vec<String>) -> Finding {
+        self.line = Some(lines.start);
+        self.end_line = Some(lines.end);
+        self.excerpt = excerpt;
         self
     }
 

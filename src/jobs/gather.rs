@@ -9,22 +9,24 @@ use crate::adapters::signature;
 use crate::gate::change::{Commit, Oid, RepoPath};
 use crate::gate::debt;
 use crate::gate::evidence::{Answer, Bounds, Dated, Evidence, Landing, LedgerView, Need, Waived};
-use crate::gate::obligation::Case;
+use crate::gate::obligation::{Case, Obligation};
 use crate::gate::record::SignatureState;
 use crate::gate::requirement::approvals::further_needs;
+use crate::gate::requirement::coverage;
 use crate::gate::run::{inputs_digest, key, tree_digest};
 
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
 use super::{Error, publish};
 
-/// Answers every need, and those that follow from the records.
+/// Answers every need, and those that follow from the records for these obligations.
 pub fn gather(
     world: &World,
     trusted: &Trusted,
     case: &Case<'_>,
     vantage: Vantage<'_>,
     needs: &BTreeSet<Need>,
+    obligations: &[Obligation<'_>],
 ) -> Result<Evidence, Error> {
     let mut evidence = Evidence::default();
     // Which runs are looked for follows from the tests' inputs, so these come first.
@@ -43,6 +45,10 @@ pub fn gather(
     };
     for need in &further {
         answer(world, trusted, case, vantage, need, &mut evidence)?;
+    }
+    let texts = coverage::texts(case, obligations, &evidence);
+    if !texts.is_empty() {
+        answer(world, trusted, case, vantage, &Need::Texts(texts), &mut evidence)?;
     }
     Ok(evidence)
 }
@@ -70,6 +76,7 @@ fn answer(
             evidence.ledger_cuts.insert(commit.clone(), ids);
         }
         Need::Target(paths) => target(world, trusted, case, vantage, paths, evidence),
+        Need::Texts(blobs) => texts(world, blobs, evidence),
         Need::Digests(blobs) => digests(world, blobs, evidence),
         Need::RecordsAbout(paths) => {
             let words = paths.iter().fold(Words::default(), Words::path);
@@ -269,6 +276,22 @@ fn target(
             evidence.target.extend(paths.into_iter().map(|path| (path, Err(reason.clone()))));
         }
     }
+}
+
+/// A file with more bytes is not shown.
+const MAX_TEXT: u64 = 4 << 20;
+
+fn texts(world: &World, blobs: &BTreeSet<Oid>, evidence: &mut Evidence) {
+    let blobs: Vec<Oid> = blobs.iter().cloned().collect();
+    let mut texts = Vec::new();
+    let read = world.git.blobs(&blobs, MAX_TEXT, &mut |bytes| {
+        let text = bytes.map(|it| String::from_utf8_lossy(&it).into_owned());
+        texts.push(text.map_err(|error| Error::from(error).chain()));
+    });
+    // What was not handed over is not there, with the reason.
+    let reason = read.err().map(|error| Error::from(error).chain()).unwrap_or_default();
+    texts.resize(blobs.len(), Err(reason));
+    evidence.texts.extend(blobs.into_iter().zip(texts));
 }
 
 fn digests(world: &World, blobs: &BTreeSet<Oid>, evidence: &mut Evidence) {

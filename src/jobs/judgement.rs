@@ -194,8 +194,14 @@ impl Question<'_> {
         };
         let case = judgement.case();
         let obligations = obligations(&case);
-        let evidence =
-            gather::gather(world, self.trusted, &case, self.vantage, &needs(&case, &obligations))?;
+        let evidence = gather::gather(
+            world,
+            self.trusted,
+            &case,
+            self.vantage,
+            &needs(&case, &obligations),
+            &obligations,
+        )?;
         if let Ok(ledger) = &evidence.ledger {
             sources.push(
                 ledger.tip.as_ref().map_or("ledger:none".to_owned(), |tip| format!("ledger:{tip}")),

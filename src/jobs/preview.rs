@@ -214,6 +214,7 @@ fn as_test(command: &PreviewCommand) -> Option<TestCommand> {
         inputs: None,
         timeout: command.timeout.max(Duration::from_secs(1)),
         reports: Reports::default(),
+        tests: None,
         accept: BTreeSet::new(),
         env: command.env.clone(),
         not_evaluable: Vec::new(),

@@ -25,7 +25,8 @@ use crate::gate::obligation::obligations;
 use crate::gate::policy::{Accept, Policy, Stage, TestCommand};
 use crate::gate::record::{Body, Record, Run, SignedRecord, Signer};
 use crate::gate::requirement::Requirement;
-use crate::gate::run::{self, Counting, Standing};
+use crate::gate::requirement::coverage::{sources, tells};
+use crate::gate::run::{self, Counting};
 use crate::gate::time::{Timestamp, parse_length};
 
 pub use crate::adapters::runner::{End, Event};
@@ -194,21 +195,23 @@ fn known_records(judgement: &Judgement) -> &[SignedRecord] {
     judgement.evidence.ledger.as_ref().map_or(&[], |view| view.records.as_slice())
 }
 
-/// The tests that the matching rules require up to a stage.
+/// The tests that the matching rules require up to a stage, and those whose
+/// reports tell of the coverage that they require.
 fn required(judgement: &Judgement, stage: Stage) -> BTreeSet<String> {
-    let obligations = obligations(&judgement.case());
-    let asked = obligations.iter().flat_map(|it| &it.rule.require).filter(|it| it.stage <= stage);
-    asked
-        .filter_map(|staged| match &staged.requirement {
-            Requirement::Tests(names) => Some(names),
-            Requirement::Approvals(_)
-            | Requirement::Coverage(_)
-            | Requirement::Preview(_)
-            | Requirement::Disclosure => None,
-        })
-        .flatten()
-        .cloned()
-        .collect()
+    let mut names = BTreeSet::new();
+    for obligation in &obligations(&judgement.case()) {
+        for staged in obligation.rule.require.iter().filter(|it| it.stage <= stage) {
+            match &staged.requirement {
+                Requirement::Tests(tests) => names.extend(tests.iter().cloned()),
+                Requirement::Coverage(_) => {
+                    let tests = sources(&judgement.policy, obligation);
+                    names.extend(tests.iter().map(|test| test.name.clone()));
+                }
+                Requirement::Approvals(_) | Requirement::Preview(_) | Requirement::Disclosure => {}
+            }
+        }
+    }
+    names
 }
 
 /// What pre-push does about a judged change by itself: runs the required tests
@@ -224,12 +227,19 @@ pub fn run_for_push(
         Plan::new(&world.git, policy, &judgement.change, &names, &judgement.evidence.inputs)?;
     let records = known_records(judgement);
     let counting = Counting { policy, stage, ledger_cuts: &judgement.evidence.ledger_cuts };
+    let files = std::mem::take(&mut plan.files);
     plan.tests.retain(|planned| {
-        let standing = run::standing(records, &planned.key, &planned.test, &counting);
+        let passes = run::counting_passes(records, &planned.key, &planned.test, &counting);
         let local_counts =
             run::accepted(&planned.test.accept, policy, stage).contains(&Accept::Local);
-        local_counts && !matches!(standing, Standing::Passed { .. })
+        // A report that could not be read is not read better the next time.
+        let told = |run: &Run| {
+            matches!(run.coverage, Some(Err(_)))
+                || tells(run.coverage.as_ref(), &planned.test, &files)
+        };
+        local_counts && !passes.iter().any(|(_, run)| told(run))
     });
+    plan.files = files;
     if plan.tests.is_empty() {
         return Ok(None);
     }
@@ -503,7 +513,10 @@ fn reusable<'a>(
             client: &run.client,
             argv: &run.argv,
         };
-        run.passed && run.key == planned.key && run::reuse_key(&run.key, &surroundings) == wanted
+        run.passed
+            && run.key == planned.key
+            && tells(run.coverage.as_ref(), &planned.test, order.files)
+            && run::reuse_key(&run.key, &surroundings) == wanted
     };
     let own = records.iter().filter(|record| record.own);
     // The signed one of two is worth more.
@@ -579,6 +592,7 @@ fn keep_outcome(
                 client: client(),
                 policy: plan.policy.clone(),
                 tests: outcome.counts,
+                coverage: outcome.coverage,
                 by: nobody(),
             };
             let (id, result) = keep(place, run, signing)?;

@@ -290,6 +290,7 @@ impl Scene {
             client: "countersign".to_owned(),
             policy: None,
             tests: None,
+            coverage: None,
             by: Signer {
                 who: None,
                 key: None,
@@ -721,7 +722,7 @@ fn marks_follow_the_files_that_assisted_commits_touched() {
 fn what_cannot_be_evaluated_blocks() {
     let coverage =
         SENIORS.replace("approvals = [{ from = [\"senior\"] }]", "coverage = { min = 0.8 }");
-    check(Scene::new(&coverage), "block, not-evaluable seniors");
+    check(Scene::new(&coverage), "block, coverage-unmeasured seniors");
     let scene = Scene::new(SENIORS).approved_by("bo");
     check(scene.with(|it| it.policy.trust.repo_id = None), ASKED);
 }

@@ -10,6 +10,7 @@ mod attacks;
 mod ci;
 mod command_line;
 mod commit_hooks;
+mod coverage;
 mod demo;
 mod docs;
 mod fixture;

@@ -333,7 +333,7 @@ countersign.toml:3:1: unknown key `prove`
   |
 3 | prove = "fail-on-base"
   | ^^^^^
-hint: expected one of `run`, `setup`, `setup_inputs`, `inputs`, `timeout`, `reports`, `accept`, `env`
+hint: expected one of `run`, `setup`, `setup_inputs`, `inputs`, `timeout`, `reports`, `tests`, `accept`, `env`
 
 "#]],
     );
@@ -548,7 +548,6 @@ Warn presence-without-hardware people.ana: `SHA256:hKO/G/jhx3LI8vyXvRXWTfrrArgfn
 Warn person-without-email people.chi: without `emails`, commits of this person are not known as theirs, and they could approve them
 Warn rule-never-applies rule assisted-needs-senior: `except` takes away every tracked file that `paths` matches
 Note carry-as-exact rule assisted-needs-senior: `carry = "clean-merge"` is judged as `exact` in this version
-Note not-evaluable rule assisted-needs-senior: this version cannot evaluate `require.coverage`, and blocks wherever this rule applies
 Warn glob-matches-nothing rule no-agents-in-billing: the pattern `billing/` matches no tracked file
 Warn glob-matches-nothing test.checkout-unit: the pattern `Cargo.*` matches no tracked file
 Warn glob-matches-nothing test.checkout-unit: the pattern `package-lock.json` matches no tracked file

@@ -132,6 +132,7 @@ fn shell(script: &str) -> TestCommand {
         inputs: None,
         timeout: Duration::from_secs(60),
         reports: Reports::default(),
+        tests: None,
         accept: Default::default(),
         env: Vec::new(),
         not_evaluable: Vec::new(),

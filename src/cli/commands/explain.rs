@@ -8,9 +8,11 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{Output, Style};
 use crate::cli::report::json as json_report;
 use crate::cli::{Context, unsupported};
-use crate::gate::change::printable;
+use crate::gate::change::{LineRange, printable};
+use crate::gate::coverage::measured::write_ranges;
 use crate::gate::explain::{Explained, ExplainedRequirement, explain, who_can};
 use crate::gate::obligation::obligations;
+use crate::gate::requirement::coverage::FileNumbers;
 use crate::gate::verdict::State;
 use crate::jobs::Error;
 use crate::jobs::ambient::Surroundings;
@@ -171,9 +173,34 @@ fn print_requirement(output: &Output, requirement: &ExplainedRequirement) {
         let id = record.id.get(..12).unwrap_or(&record.id);
         output.say(&format!("    record {id} by {} {counts}{reason}", printable(&record.by)));
     }
+    for file in &requirement.coverage {
+        output.say(&format!("    {}", coverage(file)));
+    }
     if let Some(next) = requirement.next.as_ref().filter(|_| requirement.state > State::Waived) {
         output.say(&format!("    next: {}", output.style(Style::Command, &printable(next))));
     }
+}
+
+/// The assisted lines of one file: how many are executed, and which are not.
+fn coverage(file: &FileNumbers) -> String {
+    let missed: u64 = file.missed.iter().map(LineRange::lines).sum();
+    let unmeasured: u64 = file.unmeasured.iter().map(LineRange::lines).sum();
+    let mut text = format!(
+        "{}: {} covered, {missed} missed, {unmeasured} unmeasured, {} without code",
+        file.path.to_display(),
+        file.covered,
+        file.excluded
+    );
+    if missed > 0 {
+        text.push_str(&format!("; missed: {}", write_ranges(&file.missed)));
+    }
+    if unmeasured > 0 {
+        text.push_str(&format!("; unmeasured: {}", write_ranges(&file.unmeasured)));
+    }
+    if let Some(reason) = &file.reason {
+        text.push_str(&format!(" ({})", printable(reason)));
+    }
+    text
 }
 
 /// The word of a state, as reports have it.

@@ -23,6 +23,9 @@ fn annotation(finding: &Finding) -> String {
     if let Some(line) = finding.line {
         properties.push(format!("line={line}"));
     }
+    if let Some(line) = finding.end_line {
+        properties.push(format!("endLine={line}"));
+    }
     let mut message = printable(&finding.message);
     if let Some(next) = &finding.next {
         message.push_str(&format!("\nnext: {}", printable(next)));

@@ -28,13 +28,15 @@ fn entries(report: &Report<'_>, finding: &Finding) -> Vec<Value> {
         // An entry without a file is not shown at all.
         files.push(crate::gate::obligation::POLICY_FILE.to_owned());
     }
+    let begin = finding.line.unwrap_or(1);
+    let end = finding.end_line.unwrap_or(begin);
     let entry = |path: String| {
         let seed = format!("{}\n{description}\n{path}", finding.code.as_str());
         json!({
             "check_name": finding.code.as_str(),
             "description": description,
             "fingerprint": sha256(seed.as_bytes()),
-            "location": { "path": path, "lines": { "begin": finding.line.unwrap_or(1) } },
+            "location": { "path": path, "lines": { "begin": begin, "end": end } },
             "severity": severity,
         })
     };

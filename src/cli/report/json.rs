@@ -101,6 +101,7 @@ pub fn finding(finding: &Finding) -> Value {
         "message": finding.message,
         "path": finding.path.as_ref().map(RepoPath::to_text),
         "line": finding.line,
+        "end_line": finding.end_line,
         "next": finding.next,
     })
 }

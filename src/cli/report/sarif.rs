@@ -45,9 +45,11 @@ fn result(report: &Report<'_>, finding: &Finding) -> Value {
 /// The finding's own place, else the files of its rule.
 fn places(report: &Report<'_>, finding: &Finding) -> Vec<Value> {
     let place = |path: String, line: Option<u64>| {
+        let line = line.unwrap_or(1);
+        let end = finding.end_line.unwrap_or(line);
         json!({ "physicalLocation": {
             "artifactLocation": { "uri": encoded(&path) },
-            "region": { "startLine": line.unwrap_or(1) },
+            "region": { "startLine": line, "endLine": end },
         } })
     };
     match &finding.path {

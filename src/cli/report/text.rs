@@ -10,11 +10,15 @@ use crate::gate::verdict::{Code, Finding, Judged, Level, State};
 /// How many findings and paths a screen holds before it says "and … more".
 const MOST_FINDINGS: usize = 8;
 const MOST_PATHS: usize = 4;
+/// How many lines of code, and how many of one place.
+const MOST_LINES: usize = 14;
+const MOST_OF_PLACE: usize = 6;
 
 /// Prints the report. Where all is fine and `brief` is set, nothing is said.
 pub fn print(output: &Output, report: &Report<'_>, brief: bool) {
     let verdict = report.verdict;
-    let shown = shown(output, report);
+    let (places, shown): (Vec<&Finding>, Vec<&Finding>) =
+        shown(output, report).into_iter().partition(|finding| finding.end_line.is_some());
     let only_notes = shown.iter().all(|finding| finding.level == Level::Note);
     if verdict.passes() && brief && only_notes && !output.verbose {
         return print_later(output, report);
@@ -25,6 +29,12 @@ pub fn print(output: &Output, report: &Report<'_>, brief: bool) {
     for finding in shown.iter().take(MOST_FINDINGS) {
         let again = rule.is_some() && rule == finding.rule.as_deref() && finding.path.is_none();
         print_finding(output, report, finding, again);
+        if finding.path.is_none()
+            && matches!(finding.code, Code::CoverageLow | Code::CoverageUnmeasured)
+        {
+            let of_rule = places.iter().copied().filter(|it| it.rule == finding.rule);
+            print_places(output, &of_rule.collect::<Vec<_>>());
+        }
         rule = finding.rule.as_deref();
     }
     if shown.len() > MOST_FINDINGS {
@@ -155,6 +165,41 @@ fn print_finding(output: &Output, report: &Report<'_>, finding: &Finding, again:
     }
     if let Some(next) = &finding.next {
         output.say(&format!("      next:  {}", output.style(Style::Command, &printable(next))));
+    }
+}
+
+/// Lines of files as a difference shows them: those that no test executes, and
+/// those that nothing measures.
+fn print_places(output: &Output, places: &[&Finding]) {
+    let mut left = MOST_LINES;
+    let mut path: Option<&RepoPath> = None;
+    for (number, place) in places.iter().enumerate() {
+        if left == 0 {
+            let more = places.len() - number;
+            output.say(&format!("      … and {} more", counted(more, "place")));
+            return;
+        }
+        if path != place.path.as_ref() {
+            path = place.path.as_ref();
+            let name = path.map(RepoPath::to_display).unwrap_or_default();
+            output.say(&format!("      {}", output.style(Style::Strong, &name)));
+        }
+        let (start, end) = (place.line.unwrap_or(1), place.end_line.unwrap_or(1));
+        let mark = if place.code == Code::CoverageLow { '-' } else { '?' };
+        let room = left.min(MOST_OF_PLACE).min(place.excerpt.len());
+        for (line, text) in (start..=end).zip(&place.excerpt).take(room) {
+            let text = printable(text);
+            output.say(&format!(
+                "      {line:>6} {} {text}",
+                output.style(Style::Bad, &mark.to_string())
+            ));
+        }
+        let hidden = (end + 1).saturating_sub(start + room as u64);
+        if hidden > 0 {
+            let from = start + room as u64;
+            output.say(&format!("      {from:>6} {mark} … to line {end}"));
+        }
+        left = left.saturating_sub(room.max(1));
     }
 }
 

@@ -195,6 +195,7 @@ pub(super) struct TestTable {
     pub(super) timeout: Option<Word>,
     #[serde(default)]
     pub(super) reports: ReportsTable,
+    pub(super) tests: Option<Spanned<Vec<Word>>>,
     pub(super) accept: Option<Spanned<Vec<Accept>>>,
     #[serde(default)]
     pub(super) env: Vec<Word>,

@@ -64,6 +64,7 @@ lint_codes! {
     PreviewUnused = "preview-unused": "No rule requires a preview.",
     NoService = "no-service": "Only CI's results would count, and no service could sign them.",
     TargetUnprotected = "target-unprotected": "The target is not among the protected refs.",
+    NothingMeasures = "nothing-measures": "A rule asks for coverage, and no test leaves a report of it.",
     NotEvaluable = "not-evaluable": "This version cannot evaluate what is asked, and blocks wherever it applies.",
     CarryAsExact = "carry-as-exact": "This version judges approvals that carry over clean merges by exact content.",
 }
@@ -188,17 +189,18 @@ impl Lint<'_> {
                         self.approval(approval, &place);
                     }
                 }
-                Requirement::Coverage(_) => self.not_evaluable("coverage", &place),
+                Requirement::Coverage(_) => self.coverage(&place),
                 Requirement::Tests(_) | Requirement::Preview(_) | Requirement::Disclosure => {}
             }
         }
     }
 
-    fn not_evaluable(&mut self, what: &str, place: &str) {
-        let message = format!(
-            "this version cannot evaluate `require.{what}`, and blocks wherever this rule applies"
-        );
-        self.find(LintCode::NotEvaluable, Level::Note, place, message);
+    /// Coverage is what reports say: without one, nothing ever satisfies the rule.
+    fn coverage(&mut self, place: &str) {
+        if self.policy.tests.values().all(|test| test.reports.coverage.is_empty()) {
+            let message = "no test names a coverage report (`reports = { coverage = … }`), so this rule blocks whatever it is about";
+            self.find(LintCode::NothingMeasures, Level::Warn, place, message);
+        }
     }
 
     fn scope(&mut self, rule: &Rule, place: &str) {

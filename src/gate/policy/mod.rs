@@ -245,6 +245,9 @@ pub struct TestCommand {
     pub inputs: Option<Globs>,
     pub timeout: Duration,
     pub reports: Reports,
+    /// Which paths are tests; `None`: those that usually are
+    /// ([`Languages::tests`](super::language::Languages::tests)).
+    pub tests: Option<Globs>,
     /// Empty: not written, so that the stage decides.
     pub accept: BTreeSet<Accept>,
     /// Names of further variables that the command may see.
@@ -359,6 +362,14 @@ pub mod lint;
 pub mod resolved;
 pub mod schema;
 mod validate;
+
+impl TestCommand {
+    /// Whether a path is a test, and no source that is tested.
+    pub fn is_test(&self, path: &super::change::RepoPath) -> bool {
+        let usual = super::language::Languages::built_in().tests();
+        self.tests.as_ref().unwrap_or(usual).matches(path)
+    }
+}
 
 impl Policy {
     /// Returns the humans that `from` (groups or people) names; every human of the policy if it is empty.

@@ -205,6 +205,7 @@ fn test(test: &TestCommand) -> Value {
         "inputs": test.inputs.as_ref().map(|it| &it.patterns),
         "timeout": write_length(test.timeout),
         "reports": { "junit": test.reports.junit, "coverage": test.reports.coverage },
+        "tests": test.tests.as_ref().map(|it| &it.patterns),
         "accept": test.accept,
         "env": test.env,
         "digest": test.digest,

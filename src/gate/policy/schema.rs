@@ -175,6 +175,7 @@ fn test() -> Properties {
         ("inputs", names("What the result depends on; the whole tree unless given.")),
         ("timeout", length()),
         ("reports", table(&[], reports)),
+        ("tests", names("Which paths are tests; the usual ones unless given.")),
         ("accept", accept()),
         ("env", names("Further variables that the command may see.")),
     ]

@@ -611,6 +611,7 @@ impl Reader<'_> {
                 junit: self.paths(&table.reports.junit)?,
                 coverage: self.paths(&table.reports.coverage)?,
             },
+            tests: table.tests.map(|it| self.globs_below(it.get_ref())).transpose()?,
             accept: self.accept(table.accept.as_ref())?,
             env: plain(&table.env),
             not_evaluable: Vec::new(),

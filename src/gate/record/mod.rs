@@ -4,10 +4,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::change::{Oid, RepoPath};
+use super::coverage::measured::Measured;
+use super::evidence::Answer;
 use super::preview::Preview;
 use super::time::Timestamp;
 
 pub mod canonical;
+mod coverage;
 mod predicate;
 mod statement;
 #[cfg(test)]
@@ -299,6 +302,8 @@ pub struct Run {
     pub policy: Option<String>,
     /// From the JUnit report, if the policy names one.
     pub tests: Option<TestCounts>,
+    /// From the coverage reports, if the policy names any; what could not be read says why.
+    pub coverage: Option<Answer<Measured>>,
     pub by: Signer,
 }
 

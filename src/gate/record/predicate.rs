@@ -6,6 +6,7 @@ use super::super::change::{Oid, RepoPath};
 use super::super::preview::{Action, Counts, Note, Preview, Row};
 use super::super::time::Timestamp;
 use super::canonical::{is_lower_hex, is_sha256};
+use super::coverage;
 use super::statement::{MAX_FILES, RecordError};
 use super::{
     Body, Content, FileDelta, Judgement, PreviewRecord, RecordType, Run, Shown, Side, Signer,
@@ -123,6 +124,7 @@ fn write_run(run: &Run) -> Value {
     insert_some(&mut ours, "exit", run.exit);
     insert_some(&mut ours, "policy", run.policy.as_deref());
     insert_some(&mut ours, "repo", run.repo.as_deref());
+    insert_some(&mut ours, "coverage", run.coverage.as_ref().map(coverage::write));
     if let Some(tests) = &run.tests {
         ours.insert(
             "tests".into(),
@@ -179,6 +181,10 @@ fn read_run(fields: &Fields) -> Result<Run, RecordError> {
         client: ours.owned("client")?,
         policy: ours.optional_sha256("policy")?,
         tests,
+        coverage: ours
+            .optional("coverage")
+            .map(|_| coverage::read(&ours.object("coverage")?))
+            .transpose()?,
         by: read_signer(&ours.object("by")?)?,
     })
 }
@@ -379,7 +385,7 @@ fn read_side(fields: &Fields) -> Result<Side, RecordError> {
 }
 
 /// Whether git could have this path in a tree.
-fn is_repository_path(path: &RepoPath) -> bool {
+pub(super) fn is_repository_path(path: &RepoPath) -> bool {
     !path.as_bytes().contains(&0)
         && path
             .as_bytes()
@@ -470,7 +476,7 @@ impl<'a> Fields<'a> {
         self.value(name)?.as_str().ok_or_else(|| self.wrong(name, "text"))
     }
 
-    fn wrong(&self, name: &str, expected: &'static str) -> RecordError {
+    pub(super) fn wrong(&self, name: &str, expected: &'static str) -> RecordError {
         RecordError::Field { field: format!("{}.{name}", self.place), expected }
     }
 
@@ -478,11 +484,11 @@ impl<'a> Fields<'a> {
         self.members.get(name)
     }
 
-    fn owned(&self, name: &str) -> Result<String, RecordError> {
+    pub(super) fn owned(&self, name: &str) -> Result<String, RecordError> {
         self.text(name).map(str::to_owned)
     }
 
-    fn optional_text(&self, name: &str) -> Result<Option<String>, RecordError> {
+    pub(super) fn optional_text(&self, name: &str) -> Result<Option<String>, RecordError> {
         self.optional(name).map(|_| self.owned(name)).transpose()
     }
 
@@ -490,7 +496,7 @@ impl<'a> Fields<'a> {
         Fields::of(self.value(name)?, &format!("{}.{name}", self.place))
     }
 
-    fn objects(&self, name: &str) -> Result<Vec<Fields<'a>>, RecordError> {
+    pub(super) fn objects(&self, name: &str) -> Result<Vec<Fields<'a>>, RecordError> {
         let place = format!("{}.{name}", self.place);
         self.array(name)?.iter().map(|item| Fields::of(item, &place)).collect()
     }
@@ -504,7 +510,7 @@ impl<'a> Fields<'a> {
         array.map(Vec::as_slice).ok_or_else(|| self.wrong(name, "an array"))
     }
 
-    fn texts(&self, name: &str) -> Result<Vec<String>, RecordError> {
+    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, RecordError> {
         let items = self.array(name)?.iter();
         items
             .map(|item| item.as_str().map(str::to_owned))
@@ -523,7 +529,7 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.wrong(name, "an array of pairs of text"))
     }
 
-    fn number(&self, name: &str) -> Result<u64, RecordError> {
+    pub(super) fn number(&self, name: &str) -> Result<u64, RecordError> {
         self.value(name)?.as_u64().ok_or_else(|| self.wrong(name, "a number"))
     }
 
@@ -538,7 +544,7 @@ impl<'a> Fields<'a> {
         Timestamp::parse(self.text(name)?).ok_or_else(|| self.wrong(name, "a time"))
     }
 
-    fn oid(&self, name: &str) -> Result<Oid, RecordError> {
+    pub(super) fn oid(&self, name: &str) -> Result<Oid, RecordError> {
         Oid::parse(self.text(name)?).ok_or_else(|| self.wrong(name, "a full object id"))
     }
 

@@ -1,5 +1,8 @@
 //! What is a record and what is not.
 
+use super::super::coverage::lines::Lines;
+use super::super::coverage::measured::{Measured, MeasuredFile, Unclear};
+use super::super::evidence::Answer;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -256,6 +259,30 @@ fn any_signer() -> impl Strategy<Value = Signer> {
         })
 }
 
+fn any_coverage() -> impl Strategy<Value = Option<Answer<Measured>>> {
+    let file = (any_oid(), prop::collection::btree_map(1_u64..400, any::<bool>(), 0..20)).prop_map(
+        |(blob, marks)| {
+            let mut lines = Lines::default();
+            marks.iter().for_each(|(line, covered)| assert!(lines.mark(*line, *line, *covered)));
+            MeasuredFile { blob, covered: lines.covered(), missed: lines.missed() }
+        },
+    );
+    let path = "[a-z]{1,8}(/[a-z]{1,8}){0,2}".prop_map(RepoPath::new);
+    let words = || prop::collection::btree_set("[a-z.]{0,5}", 0..3);
+    let unclear = (".*", ".*").prop_map(|(name, why)| Unclear { name, why });
+    let measured = (
+        prop::collection::btree_map(path, file, 0..4),
+        words(),
+        words(),
+        any::<u64>(),
+        prop::collection::vec(unclear, 0..2),
+    )
+        .prop_map(|(files, kinds, formats, omitted, unclear)| {
+            Ok(Measured { files, kinds, formats, omitted, unclear })
+        });
+    prop::option::of(prop_oneof![measured, ".*".prop_map(Err)])
+}
+
 fn any_body() -> impl Strategy<Value = Body> {
     let texts = || prop::collection::vec(".*", 0..3);
     let judgement = (
@@ -285,12 +312,14 @@ fn any_body() -> impl Strategy<Value = Body> {
             texts(),
             any_signer(),
         ),
+        any_coverage(),
     )
         .prop_map(
             |(
                 (commit, tree, passed, exit, duration_ms),
                 (test, key, argv, environment),
                 (policy, tests, failures, by),
+                coverage,
             )| {
                 Body::Run(Run {
                     repo: None,
@@ -313,6 +342,7 @@ fn any_body() -> impl Strategy<Value = Body> {
                         skipped,
                         failures,
                     }),
+                    coverage,
                     by,
                 })
             },

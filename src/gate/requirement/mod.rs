@@ -1,6 +1,7 @@
 //! What a rule can ask for. One file per requirement; this file is the list.
 
 pub mod approvals;
+pub mod coverage;
 pub mod disclosure;
 pub mod preview;
 pub mod tests;
@@ -9,7 +10,7 @@ pub mod waiver;
 use super::evidence::Evidence;
 use super::obligation::{Case, Obligation};
 use super::policy::{ApprovalRule, Stage};
-use super::verdict::{Code, State};
+use super::verdict::{Code, Finding, State};
 
 /// Where a requirement stands, and what a person can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,9 +84,25 @@ impl Requirement {
                 approvals::judge(case, obligation, rules, evidence, prepared)
             }
             Requirement::Tests(names) => tests::judge(case, names, evidence),
-            Requirement::Coverage(_) => not_evaluable("coverage of the assisted lines"),
+            Requirement::Coverage(min) => coverage::judge(case, obligation, *min, evidence),
             Requirement::Preview(names) => preview::judge(case, obligation, names, evidence),
             Requirement::Disclosure => disclosure::judge(case, obligation),
+        }
+    }
+
+    /// The places that an outcome is about, beside the obligation's files.
+    pub fn places(
+        &self,
+        case: &Case<'_>,
+        obligation: &Obligation<'_>,
+        evidence: &Evidence,
+    ) -> Vec<Finding> {
+        match self {
+            Requirement::Coverage(_) => coverage::places(case, obligation, evidence),
+            Requirement::Approvals(_)
+            | Requirement::Tests(_)
+            | Requirement::Preview(_)
+            | Requirement::Disclosure => Vec::new(),
         }
     }
 
@@ -96,17 +113,5 @@ impl Requirement {
             Requirement::Tests(_) | Requirement::Coverage(_) => Stage::Push,
             Requirement::Approvals(_) | Requirement::Preview(_) => Stage::Merge,
         }
-    }
-}
-
-/// What this version parses and cannot evaluate blocks wherever its rule applies.
-fn not_evaluable(what: &str) -> Outcome {
-    let detail = format!("this version of countersign cannot evaluate {what}");
-    Outcome {
-        state: State::Error,
-        code: Code::NotEvaluable,
-        detail,
-        next: None,
-        people: Vec::new(),
     }
 }
