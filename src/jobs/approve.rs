@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::adapters::git::Start;
 use crate::adapters::ledger::{Wanted, Words};
 use crate::gate::change::{FileChange, printable};
 use crate::gate::obligation::{POLICY_CHANGE, obligations};
@@ -137,7 +138,7 @@ fn rewrite(
     if rule != POLICY_CHANGE || !stands || world.git.is_ancestor(&base, &head)? {
         return Ok(None);
     }
-    Ok(Some(Range { base, head, text: word.clone() }))
+    Ok(Some(Range { start: Start::at(base), head, text: word.clone() }))
 }
 
 fn judge(
@@ -156,7 +157,7 @@ fn judge(
         pusher: None,
         vantage: Vantage::Clone,
     };
-    question.judge_range(world, &range.base, &range.head)
+    question.judge_range(world, &range.start, &range.head)
 }
 
 fn body(

@@ -52,7 +52,7 @@ pub fn check(
         pusher: None,
         vantage: Vantage::Clone,
     };
-    question.judge_range(world, &range.base, &range.head)
+    question.judge_range(world, &range.start, &range.head)
 }
 
 /// Resolves a range; without one, from where `target` stands to HEAD.

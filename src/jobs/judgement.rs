@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::adapters::git::{Detail, Git};
+use crate::adapters::git::{Detail, Git, Start};
 use crate::gate::attribution::{
     Attribution, CommitAttribution, Mixture, Origins, attribute, attribute_staged, detect_all,
     mixture,
@@ -106,9 +106,14 @@ impl Question<'_> {
         }
     }
 
-    /// Judges the commits `base..head`, as a net change.
-    pub fn judge_range(&self, world: &World, base: &Oid, head: &Oid) -> Result<Judgement, Error> {
-        let change = world.git.change(base, head, self.detail())?;
+    /// Judges what lies between the start and `head`, as a net change.
+    pub fn judge_range(
+        &self,
+        world: &World,
+        start: &Start,
+        head: &Oid,
+    ) -> Result<Judgement, Error> {
+        let change = world.git.change(start, head, self.detail())?;
         let catalogue = catalogue(&self.trusted.policy);
         let mut signals = detect_all(&catalogue, &change.commits);
         let mut sources = vec!["commits".to_owned()];

@@ -1,6 +1,6 @@
 //! Which commits a command is about: `A..B`, judged from their merge base.
 
-use crate::adapters::git::Git;
+use crate::adapters::git::{Git, Start};
 use crate::gate::change::Oid;
 
 use super::Error;
@@ -8,8 +8,8 @@ use super::Error;
 /// A range with its ends resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// The merge base; the empty tree where the histories are unrelated.
-    pub base: Oid,
+    /// From the merge base; from the empty tree where the histories are unrelated.
+    pub start: Start,
     pub head: Oid,
     /// As a person would type it.
     pub text: String,
@@ -34,23 +34,17 @@ impl Range {
         let text = word
             .filter(|word| word.contains(".."))
             .map_or_else(|| format!("{short}..{to}"), str::to_owned);
-        let start = if from.is_empty() { target.cloned() } else { Some(start(git, from)?) };
-        let base = match start {
-            Some(start) if start == git.empty_tree() => start,
-            Some(start) => merge_base(git, &start, &head)?,
-            None => git.empty_tree(),
+        let from = if from.is_empty() { target.cloned() } else { Some(beginning(git, from)?) };
+        let start = match from {
+            Some(from) if from != git.empty_tree() => git.start(&from, &head)?,
+            Some(_) | None => Start::at(git.empty_tree()),
         };
-        Ok(Range { base, head, text })
+        Ok(Range { start, head, text })
     }
 }
 
-/// The merge base; the empty tree where there is none.
-pub fn merge_base(git: &Git, one: &Oid, other: &Oid) -> Result<Oid, Error> {
-    Ok(git.merge_base(one, other)?.unwrap_or_else(|| git.empty_tree()))
-}
-
 /// A range may start at the empty tree, which is no commit.
-fn start(git: &Git, revision: &str) -> Result<Oid, Error> {
+fn beginning(git: &Git, revision: &str) -> Result<Oid, Error> {
     if revision == git.empty_tree().as_str() { Ok(git.empty_tree()) } else { commit(git, revision) }
 }
 

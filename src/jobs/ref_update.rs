@@ -1,14 +1,13 @@
 //! Judges one move of one ref, as a push asks for it: for the clone that
 //! pushes and for the server that receives, by the same lines.
 
-use crate::adapters::git::Revisions;
+use crate::adapters::git::{Revisions, Start};
 use crate::adapters::ledger::Ledger;
 use crate::gate::change::{Oid, printable};
 use crate::gate::policy::Stage;
 use crate::gate::verdict::{Code, Finding, Level};
 
 use super::judgement::{Judgement, Question};
-use super::range::merge_base;
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
 use super::{Error, rewrite};
@@ -107,18 +106,19 @@ impl Receiver<'_> {
     /// An update of a protected ref is judged from its old tip, tree to tree.
     fn protected(&self, update: &RefUpdate, head: &Oid) -> Result<JudgedRef, Error> {
         let name = &update.name;
-        let base = match &update.old {
+        let start = match &update.old {
             Some(old) => match self.world.git.resolve_commit(old.as_str())? {
-                Some(commit) => commit,
+                Some(commit) => Start::at(commit),
                 None => {
                     return Ok(JudgedRef::bare(name, vec![remote_moved(name, old, self.remote)]));
                 }
             },
-            None => self.base_of_new(name, head)?,
+            None => self.start_of_new(name, head)?,
         };
-        let judgement =
-            self.question(Stage::Merge, name, &base, head).judge_range(self.world, &base, head)?;
-        let rewinds = update.old.is_some() && !self.world.git.is_ancestor(&base, head)?;
+        let judgement = self
+            .question(Stage::Merge, name, &start.base, head)
+            .judge_range(self.world, &start, head)?;
+        let rewinds = update.old.is_some() && !self.world.git.is_ancestor(&start.base, head)?;
         let findings = if rewinds {
             rewrite::findings(self.world, self.trusted, self.vantage, &judgement)?
         } else {
@@ -128,15 +128,21 @@ impl Receiver<'_> {
     }
 
     /// A new protected ref is judged from its merge base with the target, or whole.
-    fn base_of_new(&self, name: &str, head: &Oid) -> Result<Oid, Error> {
+    fn start_of_new(&self, name: &str, head: &Oid) -> Result<Start, Error> {
         let target = &self.trusted.policy.trust.target;
         if name == target {
-            return Ok(self.world.git.empty_tree());
+            return Ok(Start::at(self.world.git.empty_tree()));
         }
-        match self.trusted.tip(self.world, target, self.vantage)? {
-            Some(tip) => merge_base(&self.world.git, &tip, head),
-            None => Ok(self.world.git.empty_tree()),
-        }
+        self.start_from(target, head)
+    }
+
+    /// Where a change that lands on `target` begins; the empty tree where there is no such ref.
+    fn start_from(&self, target: &str, head: &Oid) -> Result<Start, Error> {
+        let git = &self.world.git;
+        Ok(match self.trusted.tip(self.world, target, self.vantage)? {
+            Some(tip) => git.start(&tip, head)?,
+            None => Start::at(git.empty_tree()),
+        })
     }
 
     /// Any other ref is judged as what it would bring to the target. What the
@@ -158,20 +164,18 @@ impl Receiver<'_> {
             None => Vec::new(),
         };
         let target = self.trusted.policy.trust.target.clone();
-        let mut base = match self.trusted.tip(self.world, &target, self.vantage)? {
-            Some(tip) => merge_base(&self.world.git, &tip, head)?,
-            None => self.world.git.empty_tree(),
-        };
+        let mut start = self.start_from(&target, head)?;
+        let base = &start.base;
         // Several places (main was merged, say) have no one tree to start from.
         if let [known] = known.as_slice()
-            && *known != base
-            && (base == self.world.git.empty_tree() || self.world.git.is_ancestor(&base, known)?)
+            && known != base
+            && (*base == self.world.git.empty_tree() || self.world.git.is_ancestor(base, known)?)
         {
-            base = known.clone();
+            start.base = known.clone();
         }
         let judgement = self
-            .question(Stage::Push, &target, &base, head)
-            .judge_range(self.world, &base, head)?;
+            .question(Stage::Push, &target, &start.base, head)
+            .judge_range(self.world, &start, head)?;
         Ok(JudgedRef { name: name.to_owned(), judgement: Some(judgement), findings: Vec::new() })
     }
 

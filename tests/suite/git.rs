@@ -2,7 +2,7 @@
 //! what we see of it.
 
 use countersign::adapters::git::{
-    Detail, Git, GitError, NewCommit, PushedRef, RefOutcome, Revisions,
+    Detail, Git, GitError, NewCommit, PushedRef, RefOutcome, Revisions, Start,
 };
 use countersign::gate::change::{Change, FileStatus, Oid, RepoPath};
 
@@ -65,7 +65,7 @@ fn check(repo: &TestRepo) {
 fn check_with(repo: &TestRepo, git: &Git) {
     let (base, head) = (repo.oid("HEAD~1"), repo.oid("HEAD"));
     assert_eq!(git.layout().head.as_ref(), Some(&head));
-    let change = git.change(&base, &head, Detail::Lines).unwrap();
+    let change = git.change(&Start::at(base.clone()), &head, Detail::Lines).unwrap();
     assert_eq!(text(&change), "M a.rs +2,7 -1\n");
     assert_eq!(change.head_tree, repo.oid("HEAD^{tree}"));
     let [commit] = &change.commits[..] else { panic!("{:?}", change.commits) };
@@ -81,7 +81,7 @@ fn check_with(repo: &TestRepo, git: &Git) {
     // printf '1\nII\n3\n4\n5\n6\nVII\n' | sha256sum
     let digest = "9cf0ac24da3633ebc37e5f514044f3c8973fcc5a1284672a143917c819aacd6a";
     assert_eq!(git.sha256_of(std::slice::from_ref(&blob)).unwrap()[&blob], digest);
-    let first = git.change(&git.empty_tree(), &base, Detail::Lines).unwrap();
+    let first = git.change(&Start::at(git.empty_tree()), &base, Detail::Lines).unwrap();
     assert_eq!(text(&first), "A a.rs +1-6 -0\nA b.txt +1 -0\n");
     assert_eq!(first.commits.len(), 1);
     if !git.layout().bare {
@@ -114,7 +114,7 @@ fn refs_and_ancestors() {
     let (base, head) = (repo.oid("HEAD~1"), repo.oid("HEAD"));
     assert_eq!(git.refs(&["refs/heads/"]).unwrap(), [("refs/heads/main".to_owned(), head.clone())]);
     assert_eq!(git.head_branch().unwrap().as_deref(), Some("refs/heads/main"));
-    assert_eq!(git.merge_base(&base, &head).unwrap(), Some(base.clone()));
+    assert_eq!(git.merge_bases(&base, &head).unwrap(), std::slice::from_ref(&base));
     assert!(git.is_ancestor(&base, &head).unwrap());
     assert!(!git.is_ancestor(&head, &base).unwrap());
     assert_eq!(git.resolve_commit("HEAD~1").unwrap(), Some(base.clone()));
@@ -148,18 +148,21 @@ fn shallow_boundary() {
     let orphan = clone.git_with_input(&["commit-tree", "HEAD^{tree}"], b"elsewhere\n");
     let orphan = git.resolve_commit(&orphan).unwrap().unwrap();
     for error in [
-        git.merge_base(&head, &orphan).unwrap_err(),
+        git.merge_bases(&head, &orphan).unwrap_err(),
         git.is_ancestor(&orphan, &head).unwrap_err(),
-        git.change(&orphan, &head, Detail::Files).unwrap_err(),
+        git.change(&Start::at(orphan.clone()), &head, Detail::Files).unwrap_err(),
     ] {
         assert!(matches!(error, GitError::Shallow(_)), "{error}");
         assert_eq!(error.hints(), ["fetch the rest: `git fetch --unshallow`"]);
     }
     // A commit that the clone lacks is no empty range either.
-    assert!(git.change(&base, &head, Detail::Files).is_err());
+    assert!(git.change(&Start::at(base.clone()), &head, Detail::Files).is_err());
     // What lies on this side of the boundary is judged as ever.
     let next = clone.commit_file("ana", "b.txt", "two\n", "third");
-    assert_eq!(text(&git.change(&head, &next, Detail::Lines).unwrap()), "M b.txt +1 -1\n");
+    assert_eq!(
+        text(&git.change(&Start::at(head.clone()), &next, Detail::Lines).unwrap()),
+        "M b.txt +1 -1\n"
+    );
 }
 
 #[test]
@@ -225,7 +228,10 @@ fn sparse_index() {
     let entries = repo.git(&["ls-files", "--sparse"]);
     assert!(entries.lines().any(|line| line == "out/"), "the index is not sparse");
     let git = repo.open();
-    assert_eq!(text(&git.change(&base, &head, Detail::Lines).unwrap()), "M in/x +1 -1\n");
+    assert_eq!(
+        text(&git.change(&Start::at(base.clone()), &head, Detail::Lines).unwrap()),
+        "M in/x +1 -1\n"
+    );
     assert_eq!(staged(&git), "A in/y +1 -0\n");
     assert_eq!(git.staged_tree().unwrap(), repo.oid_of_index());
     assert_eq!(repo.open().staged_tree().unwrap(), repo.oid_of_index());
@@ -344,11 +350,11 @@ fn a_partial_clone_fetches_nothing() {
         let (base, head) = (clone.oid("HEAD~1"), clone.oid("HEAD"));
         let objects = || clone.git(&["count-objects", "-v"]);
         let before = objects();
-        let names = git.change(&base, &head, Detail::Files).unwrap();
+        let names = git.change(&Start::at(base.clone()), &head, Detail::Files).unwrap();
         assert_eq!(text(&names), "M a.rs + -0\n");
         let blob = names.files[0].new.clone().unwrap().oid;
         for error in [
-            git.change(&base, &head, Detail::Lines).unwrap_err(),
+            git.change(&Start::at(base.clone()), &head, Detail::Lines).unwrap_err(),
             git.blob(&blob, 1000).unwrap_err(),
             git.blob_at(&head, &RepoPath::new("a.rs"), 1000).unwrap_err(),
             git.sha256_of(std::slice::from_ref(&blob)).unwrap_err(),
@@ -374,7 +380,7 @@ fn a_treeless_clone_fetches_nothing() {
     let git = clone.open();
     let (base, head) = (clone.oid("HEAD~1"), clone.oid("HEAD"));
     let before = clone.git(&["count-objects", "-v"]);
-    let error = git.change(&base, &head, Detail::Files).unwrap_err();
+    let error = git.change(&Start::at(base.clone()), &head, Detail::Files).unwrap_err();
     assert!(matches!(error, GitError::Missing(_)), "{error}");
     assert_eq!(clone.git(&["count-objects", "-v"]), before);
 }
@@ -442,7 +448,7 @@ fn two_commits() -> (TestRepo, Oid, Oid) {
 
 #[track_caller]
 fn check_two_commits(git: &Git, base: &Oid, head: &Oid) {
-    let change = git.change(base, head, Detail::Lines).unwrap();
+    let change = git.change(&Start::at(base.clone()), head, Detail::Lines).unwrap();
     assert_eq!(text(&change), "M a.py +2,4 -1\n");
     let subjects: Vec<_> = change.commits.iter().map(|it| it.message.as_str()).collect();
     assert_eq!(subjects, ["bad subject"]);
@@ -463,7 +469,7 @@ fn replace_refs_and_grafts_hide_nothing() {
     assert_eq!(repo.git(&["rev-list", "--count", "HEAD"]), "1");
     let git = repo.open();
     check_two_commits(&git, &base, &head);
-    assert_eq!(git.merge_base(&base, &head).unwrap(), Some(base));
+    assert_eq!(git.merge_bases(&base, &head).unwrap(), [base]);
     assert_eq!(git.commits(&Revisions::everything()).unwrap().len(), 2);
 }
 
@@ -573,7 +579,7 @@ fn hostile_paths() {
     for folder in folders_of_gits() {
         let path = [("PATH", folder.to_str().unwrap())];
         let git = repo.open_with(repo.path(), &path).unwrap();
-        let change = git.change(&base, &head, Detail::Lines).unwrap();
+        let change = git.change(&Start::at(base.clone()), &head, Detail::Lines).unwrap();
         let paths: Vec<_> = change.files.iter().map(|file| file.path.clone()).collect();
         assert_eq!(paths, expected);
         assert!(change.files.iter().all(|file| file.added_lines() == 2));
@@ -631,7 +637,7 @@ fn binary_typechanged_and_odd_files() {
     repo.write("nul.rs", "1\n2\n\0 evil\nmore").write("empty", "").write("z", "no end");
     repo.command("chmod").args(["+x", "mode"]).status().unwrap();
     let head = repo.commit("bo", "second");
-    let change = repo.open().change(&base, &head, Detail::Lines).unwrap();
+    let change = repo.open().change(&Start::at(base.clone()), &head, Detail::Lines).unwrap();
     assert_eq!(
         text(&change),
         "A empty + -0\nD gone + -2\nT link + -1\nM mode + -0\nM nul.rs +3-4 -0 binary\nA z +1 -0\n"
@@ -675,7 +681,7 @@ fn no_repository_and_a_broken_one_are_errors() {
         repo.path().join(".git/objects").join(&name.as_str()[..2]).join(&name.as_str()[2..]);
     std::fs::remove_file(object).unwrap();
     let git = repo.open();
-    assert!(git.change(&base, &head, Detail::Files).is_err());
+    assert!(git.change(&Start::at(base.clone()), &head, Detail::Files).is_err());
     assert!(git.blob_at(&head, &RepoPath::new("a.py"), 100).is_err());
     assert!(git.entries(&head, &[RepoPath::new("a.py")]).is_err());
     assert!(git.blob(&name, 100).is_err());
@@ -700,7 +706,7 @@ fn a_quarantine_is_seen() {
         ("GIT_OBJECT_DIRECTORY", objects.to_str().unwrap()),
         ("GIT_ALTERNATE_OBJECT_DIRECTORIES", alternates.to_str().unwrap()),
     ];
-    assert!(bare.open().change(&base, &head, Detail::Lines).is_err());
+    assert!(bare.open().change(&Start::at(base.clone()), &head, Detail::Lines).is_err());
     let git = bare.open_with(bare.path(), &variables).unwrap();
     check_two_commits(&git, &base, &head);
     let found = git.blob_at(&head, &RepoPath::new("a.py"), 100).unwrap();

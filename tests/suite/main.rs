@@ -11,6 +11,7 @@ mod ci;
 mod command_line;
 mod commit_hooks;
 mod coverage;
+mod criss_cross;
 mod demo;
 mod docs;
 mod fixture;

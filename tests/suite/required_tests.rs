@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use countersign::adapters::env::Env;
-use countersign::adapters::git::{Detail, Git};
+use countersign::adapters::git::{Detail, Git, Start};
 use countersign::adapters::store::Store;
 use countersign::gate::policy::Policy;
 use countersign::gate::record::{Body, Record, Run, SignatureState, SignedRecord};
@@ -66,7 +66,7 @@ impl Shop {
 
     fn plan(&self, git: &Git) -> Plan {
         let (base, head) = (self.repo.oid("HEAD^"), self.repo.oid("HEAD"));
-        let change = git.change(&base, &head, Detail::Files).unwrap();
+        let change = git.change(&Start::at(base.clone()), &head, Detail::Files).unwrap();
         let names = BTreeSet::from(["unit".to_owned()]);
         Plan::new(git, &self.policy(), &change, &names, &Default::default()).unwrap()
     }

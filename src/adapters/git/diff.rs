@@ -8,7 +8,7 @@
 
 use std::io::{BufRead, Read};
 
-use super::{Call, Git, GitError, Revisions, unexpected};
+use super::{Call, Git, GitError, Revisions, Start, unexpected};
 use crate::gate::change::{Change, Entry, FileChange, LineRange, Oid, RepoPath};
 
 /// How much of a difference is wanted.
@@ -55,14 +55,19 @@ const PATCH: &[&str] = &[
 ];
 
 impl Git {
-    /// Returns the net difference from `base` (a commit, or the empty tree) to
-    /// `head` (a commit), and the commits `base..head`, oldest first.
-    pub fn change(&self, base: &Oid, head: &Oid, detail: Detail) -> Result<Change, GitError> {
-        let files = self.differences(base, head, detail)?;
-        let revisions = match *base == self.empty_tree() {
-            true => Revisions { not: Vec::new(), ..Revisions::between(base, head) },
-            false => Revisions::between(base, head),
-        };
+    /// Returns the net difference from where the change starts to `head` (a
+    /// commit), and the commits that it brings, oldest first.
+    pub fn change(&self, start: &Start, head: &Oid, detail: Detail) -> Result<Change, GitError> {
+        let base = &start.base;
+        let mut files = self.differences(base, head, detail)?;
+        let mut revisions = Revisions::between(base, head);
+        if *base == self.empty_tree() {
+            revisions.not.clear();
+        }
+        if let Some(landed) = &start.landed {
+            files = self.without_landed(files, landed, head)?;
+            revisions.not.push(landed.clone());
+        }
         let commits = self.commits(&revisions)?;
         let head_tree = match commits.last().filter(|last| last.id == *head) {
             Some(last) => last.tree.clone(),

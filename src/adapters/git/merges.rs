@@ -98,14 +98,11 @@ impl Git {
 
     /// The merge base, if there is exactly one: a criss-cross is not proven clean.
     fn only_merge_base(&self, one: &Oid, other: &Oid) -> Result<Option<Oid>, GitError> {
-        let call = self.call().args(["merge-base", "--all", one.as_str(), other.as_str()]);
-        let output = call.run()?;
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let mut lines = text.lines();
-        match (output.code, lines.next().and_then(Oid::parse), lines.next()) {
-            (Some(0), Some(base), None) => Ok(Some(base)),
-            _ => Ok(None),
-        }
+        Ok(match self.merge_bases(one, other) {
+            Ok(bases) => <[Oid; 1]>::try_from(bases).ok().map(|[base]| base),
+            Err(GitError::Shallow(_)) => None,
+            Err(error) => return Err(error),
+        })
     }
 }
 

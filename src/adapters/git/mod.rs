@@ -20,6 +20,7 @@ mod push;
 mod refs;
 mod remote;
 mod signed;
+mod start;
 mod tree;
 
 use std::ffi::OsString;
@@ -35,6 +36,7 @@ pub use objects::Kind;
 pub use push::{PushLine, ReceiveLine, parse_pre_push, parse_receive};
 pub use remote::{PushedRef, RefOutcome};
 pub use signed::CommitSignature;
+pub use start::Start;
 pub use tree::NewCommit;
 
 use super::env::Env;

@@ -193,19 +193,21 @@ impl Git {
         Ok(String::from_utf8_lossy(&bytes).lines().filter_map(Oid::parse).collect())
     }
 
-    /// Returns the best common ancestor; `None` for histories that have none. A
-    /// shallow clone whose boundary may hide it is an error.
-    pub fn merge_base(&self, one: &Oid, other: &Oid) -> Result<Option<Oid>, GitError> {
-        let call = self.call().args(["merge-base", one.as_str(), other.as_str()]);
+    /// Returns the best common ancestors, as git orders them: none for histories
+    /// that have none, several where branches were merged into each other. A
+    /// shallow clone whose boundary may hide one is an error.
+    pub fn merge_bases(&self, one: &Oid, other: &Oid) -> Result<Vec<Oid>, GitError> {
+        let call = self.call().args(["merge-base", "--all", one.as_str(), other.as_str()]);
         match self.answer(call.clone())? {
             Some(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).into_owned();
-                Oid::parse(text.trim_end()).map(Some).ok_or_else(|| unexpected(&call, text))
+                let bases: Option<Vec<Oid>> = text.lines().map(Oid::parse).collect();
+                bases.filter(|bases| !bases.is_empty()).ok_or_else(|| unexpected(&call, text))
             }
             None => {
                 self.history_is_whole(one, "the merge base")?;
                 self.history_is_whole(other, "the merge base")?;
-                Ok(None)
+                Ok(Vec::new())
             }
         }
     }

@@ -140,7 +140,7 @@ impl Ledger<'_> {
             (LedgerError::Gone { .. }, _, _) => Ok(()),
             (LedgerError::Rewound { .. }, Some(seen), Some(local)) => {
                 let met = match &tips.tracking {
-                    Some(tracking) => self.git.merge_base(tracking, seen)?.is_none(),
+                    Some(tracking) => self.git.merge_bases(tracking, seen)?.is_empty(),
                     None => false,
                 };
                 match met && (seen == local || self.git.is_ancestor(seen, local)?) {
