@@ -13,6 +13,7 @@ mod commit_hooks;
 mod coverage;
 mod criss_cross;
 mod demo;
+mod diff_cover;
 mod docs;
 mod fixture;
 mod gate;
