@@ -257,6 +257,73 @@ fn every_refused_attack_names_its_test() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What people have tried on sign-offs and ledgers elsewhere: each has its row.
+const KNOWN: &[&str] = &[
+    "Forged",
+    "Edited",
+    "Truncated",
+    "Replayed from another repository, a fork, another branch",
+    "Duplicated key",
+    "Duplicate JSON keys, non-canonical JSON",
+    "A huge record",
+    "A signature over other bytes",
+    "wrong namespace",
+    "key of a removed person",
+    "Back-dated",
+    "Stale after an amend",
+    "Self-approval by another address: case, plus-tag, a forge's noreply forms",
+    "Self-approval by a mailmap",
+    "A co-author",
+    "An agent approves in the developer's shell",
+    "Lifted from a rejected change",
+    "Ledger rollback",
+    "Force-pushed ledger, a ledger with an unrelated root",
+    "Record path traversal",
+    "Weakened in the same push",
+    "Moved, renamed or removed",
+    "Replaced by a symlink, a folder, or a name in another case",
+    "`.gitattributes`, filters",
+    "Replaced objects and grafts",
+    "A ref named like an option",
+    "Hooks disabled",
+    "A second remote",
+    "Huge ledger",
+    "Concurrent writers",
+];
+
+/// What stands among the attacks to show that nothing else is refused.
+const COUNTERPARTS: &[&str] = &[
+    "the_genuine_one_counts",
+    "only_what_an_assisted_commit_touched_is_assisted",
+    "the_named_commands_lead_from_a_shallow_clone_of_one_branch_to_the_verdict",
+    "what_the_trusted_remote_has_already_is_not_judged_again",
+];
+
+/// Every known attack has its row, and every attack that a test performs.
+#[test]
+fn every_known_attack_has_its_row() {
+    let page = std::fs::read_to_string("docs/threat-model.md").unwrap();
+    let attack = |row: &'_ str| row.split('|').nth(1).map(str::to_owned);
+    let attacks: Vec<String> =
+        page.lines().filter(|line| line.starts_with("| ")).filter_map(attack).collect();
+    let missing: Vec<&&str> =
+        KNOWN.iter().filter(|known| !attacks.iter().any(|it| it.contains(**known))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    for file in std::fs::read_dir("tests/suite/attacks").unwrap() {
+        let path = file.unwrap().path();
+        let module = match path.file_stem().unwrap().to_str().unwrap() {
+            "mod" => "suite/attacks".to_owned(),
+            name => format!("suite/attacks/{name}"),
+        };
+        let text = std::fs::read_to_string(&path).unwrap();
+        for part in text.split("#[test]").skip(1) {
+            let name = part.split("fn ").nth(1).unwrap().split('(').next().unwrap();
+            let shown = page.contains(&format!("`{module} {name}`"));
+            assert!(shown || COUNTERPARTS.contains(&name), "{module} {name} has no row");
+        }
+    }
+}
+
 /// Whether `suite/NAME TEST`, or `a/module/of/src TEST`, is a test.
 fn is_a_test(name: &str) -> bool {
     let Some((module, test)) = name.split_once(' ') else { return false };

@@ -155,15 +155,8 @@ pub(crate) fn commit_unwatched(repo: &TestRepo, message: &str) {
     repo.git(&["-c", "core.hooksPath=/dev/null", "commit", "-q", "--allow-empty", "-m", message]);
 }
 
-/// Signs a decision over a range in a clone, as the command does once it has
-/// found a person at the terminal, and publishes nothing. Returns the record's id.
-#[track_caller]
-pub(crate) fn decide(
-    clone: &TestRepo,
-    person: &str,
-    range: Option<&str>,
-    decision: &Decision,
-) -> String {
+/// A clone as the commands see it, by the clock of now, without a terminal.
+pub(crate) fn world(clone: &TestRepo) -> World {
     let git = clone.open();
     let layout = git.layout();
     let store = Store::new(&layout.common_dir);
@@ -178,7 +171,19 @@ pub(crate) fn decide(
         stderr_is_terminal: false,
         executable: None,
     };
-    let world = World { env, git, store, marks };
+    World { env, git, store, marks }
+}
+
+/// Signs a decision over a range in a clone, as the command does once it has
+/// found a person at the terminal, and publishes nothing. Returns the record's id.
+#[track_caller]
+pub(crate) fn decide(
+    clone: &TestRepo,
+    person: &str,
+    range: Option<&str>,
+    decision: &Decision,
+) -> String {
+    let world = world(clone);
     let options = Options {
         range: range.map(str::to_owned),
         key: Some(key_of(clone, person)),

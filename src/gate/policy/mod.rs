@@ -404,11 +404,22 @@ impl Policy {
         self.people.values().find(|person| person.emails.contains(&email))
     }
 
-    /// Returns everybody with this address: who is excluded as an author is
-    /// excluded even where two people claim the address.
+    /// Returns everybody whose address this may be, under another spelling too:
+    /// a `+tag` in it, or a forge's own form (`123+ana@users.noreply.github.com`)
+    /// of their name. Who is excluded as an author is excluded even where two
+    /// people claim the address; a false "yes" only asks for one more reviewer.
     pub fn everybody_with_email(&self, email: &str) -> impl Iterator<Item = &Person> {
         let email = email.to_lowercase();
-        self.people.values().filter(move |person| person.emails.contains(&email))
+        let (plain, login) = (without_tag(&email), login(&email).map(str::to_owned));
+        self.people.values().filter(move |person| {
+            let emails = &person.emails;
+            emails.iter().any(|it| *it == email || without_tag(it) == plain)
+                || login.as_ref().is_some_and(|login| {
+                    let local =
+                        |it: &String| without_tag(it).split('@').next() == Some(login.as_str());
+                    person.name.eq_ignore_ascii_case(login) || emails.iter().any(local)
+                })
+        })
     }
 
     /// Whether the policy knows a service, so that CI's results are signed.
@@ -419,5 +430,72 @@ impl Policy {
     /// The time until which a record made at `made` counts under `max_age`.
     pub fn age_limit(made: Timestamp, max_age: Option<Duration>) -> Option<Timestamp> {
         max_age.map(|length| made.plus(length))
+    }
+}
+
+/// An address without the `+tag` of its local part.
+fn without_tag(email: &str) -> String {
+    match email.split_once('@') {
+        Some((local, domain)) => {
+            let local = local.split('+').next().filter(|it| !it.is_empty()).unwrap_or(local);
+            format!("{local}@{domain}")
+        }
+        None => email.to_owned(),
+    }
+}
+
+/// The login in a forge's address that takes no mail: `123+ana@users.noreply.github.com`,
+/// `123-ana@users.noreply.gitlab.com`, `ana@noreply.codeberg.org`.
+fn login(email: &str) -> Option<&str> {
+    let (local, domain) = email.split_once('@')?;
+    if !domain.split('.').any(|label| label == "noreply") {
+        return None;
+    }
+    let rest = local.trim_start_matches(|character: char| character.is_ascii_digit());
+    Some(match rest.strip_prefix(['+', '-']) {
+        Some(login) if rest.len() < local.len() => login,
+        Some(_) | None => local,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(email: &str, expected: &[&str]) {
+        let policy = "[people.ana]\nkind = \"human\"\nemails = [\"ana@example.com\", \"ana.b+work@example.org\"]\n";
+        let policy = Policy::parse(&format!("schema = 1\n{policy}"), "test").expect("a policy");
+        let found: Vec<&str> =
+            policy.everybody_with_email(email).map(|it| it.name.as_str()).collect();
+        assert_eq!(found, expected, "{email}");
+    }
+
+    #[test]
+    fn an_address_has_many_spellings() {
+        for email in [
+            "ana@example.com",
+            "Ana@Example.COM",
+            "ana+x@example.com",
+            "ana+x+y@example.com",
+            "ana.b@example.org",
+            "ana@users.noreply.github.com",
+            "12+Ana@users.noreply.github.com",
+            "12-ana.b@users.noreply.gitlab.com",
+            "ana@noreply.codeberg.org",
+        ] {
+            check(email, &["ana"]);
+        }
+        for email in [
+            "",
+            "@",
+            "+@example.com",
+            "anna@example.com",
+            "ana@example.net",
+            "12+bo@users.noreply.github.com",
+            "12+ana@users.noreplies.example.com",
+        ] {
+            check(email, &[]);
+        }
     }
 }

@@ -7,6 +7,13 @@ use serde_json::Value;
 
 use crate::fixture::{TestRepo, feed};
 
+mod ledgers;
+mod people;
+mod policies;
+mod records;
+mod refs;
+mod scene;
+
 const ASSISTED: &str = "work\n\nCo-authored-by: Claude <noreply@anthropic.com>\n";
 
 /// A repository without remotes that stands on a branch beside `main`, where
