@@ -114,6 +114,16 @@ impl Store {
         fs::replace(&self.folder("cache")?.join(name), bytes, FILE_MODE)
     }
 
+    /// Reads what a reviewer decided and did not sign yet; `None` if nothing is kept.
+    pub fn review(&self, name: &str) -> Result<Option<Vec<u8>>, FsError> {
+        fs::read(&self.root.join("reviews").join(name), MAX_FILE)
+    }
+
+    /// Keeps what a reviewer decided.
+    pub fn write_review(&self, name: &str, bytes: &[u8]) -> Result<(), FsError> {
+        fs::write_atomically(&self.folder("reviews")?.join(name), bytes, FILE_MODE)
+    }
+
     /// Appends a line to the local audit log. `line` holds no line break.
     pub fn log(&self, line: &str) -> Result<(), FsError> {
         let path = self.folder("")?.join("log");

@@ -112,6 +112,8 @@ pub enum Command {
     Scan(Scan),
     /// Show the agents that keep records on this machine
     Agents(Agents),
+    /// Read a change hunk by hunk, then approve what you approved of it
+    Review(Review),
     /// Approve exactly this content with your ssh key
     Approve(Approve),
     /// Reject exactly this content with your ssh key
@@ -237,6 +239,24 @@ pub struct Agents {
 pub enum AgentsCommand {
     /// List what agents keep on this machine, where, and how much [the default]
     List,
+}
+
+#[derive(Debug, Args)]
+pub struct Review {
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// Review and approve for this rule only; may be repeated
+    #[arg(long = "rule", value_name = "ID")]
+    pub rules: Vec<String>,
+    /// Show only what an earlier approval does not cover
+    #[arg(long)]
+    pub since_approved: bool,
+    /// Sign with this key [default: git's user.signingkey]
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// A note for the record
+    #[arg(short = 'm', long = "message", value_name = "NOTE")]
+    pub note: Option<String>,
 }
 
 #[derive(Debug, Args)]

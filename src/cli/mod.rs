@@ -16,6 +16,8 @@ pub mod output;
 pub mod progress;
 pub mod prompt;
 pub mod report;
+pub mod review;
+pub mod terminal;
 
 /// What every command gets: the surroundings and the way to speak.
 pub struct Context {
@@ -74,6 +76,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Error> {
         Command::Agents(arguments) => commands::agents::run(context, arguments),
         Command::Approve(arguments) => commands::approve::approve(context, arguments),
         Command::Reject(arguments) => commands::approve::reject(context, arguments),
+        Command::Review(arguments) => commands::review::run(context, arguments),
         Command::Waive(arguments) => commands::approve::waive(context, arguments),
         Command::Withdraw(arguments) => commands::approve::withdraw(context, arguments),
         Command::Ledger(arguments) => commands::ledger::run(context, arguments),

@@ -108,6 +108,11 @@ impl Output {
         )
     }
 
+    /// Whether standard error may carry colours.
+    pub fn colours_notes(&self) -> bool {
+        self.stderr_colour
+    }
+
     /// Dresses `text` for where [`Output::note`] prints it.
     pub fn note_style(&self, style: Style, text: &str) -> String {
         dress(self.stderr_colour, style, text)

@@ -31,6 +31,7 @@ pub mod proposal;
 pub mod record;
 pub mod recorded;
 pub mod requirement;
+pub mod review;
 pub mod run;
 pub mod signal;
 pub mod similarity;

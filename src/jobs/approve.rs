@@ -1,16 +1,22 @@
 //! Approves, rejects or waives exactly the content of a change, with a person's key.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::adapters::git::Start;
 use crate::adapters::ledger::{Wanted, Words};
-use crate::gate::change::{FileChange, printable};
+use crate::gate::change::{FileChange, RepoPath, printable};
+use crate::gate::judge::judge as judge_case;
 use crate::gate::obligation::{POLICY_CHANGE, obligations};
-use crate::gate::policy::Stage;
-use crate::gate::record::{self, Body, RecordType, Shown, Waiver};
+use crate::gate::policy::{Policy, Stage};
+use crate::gate::record::{
+    self, Body, Content, FileDelta, Record, RecordType, Shown, SignatureState, SignedRecord,
+    SshSignature, Waiver,
+};
 use crate::gate::requirement::preview;
 use crate::gate::time::{Timestamp, parse_length};
+use crate::gate::verdict::Judged;
 
 use super::ambient::Surroundings;
 use super::check::change_range;
@@ -55,6 +61,8 @@ pub struct Draft {
     pub judgement: Judgement,
     pub hand: Hand,
     body: Body,
+    /// Every file of the change, whatever the body was narrowed to.
+    whole: Vec<FileDelta>,
     trusted: Trusted,
     range: Range,
 }
@@ -64,6 +72,8 @@ pub struct Draft {
 pub struct Signed {
     pub id: String,
     pub record_type: RecordType,
+    /// The files that it is about.
+    pub files: Vec<RepoPath>,
     /// Judged again, with the record.
     pub judgement: Judgement,
     /// Whether the record still has to be published.
@@ -92,7 +102,8 @@ pub fn prepare(
     };
     let judgement = judge(world, &trusted, target, &range)?;
     let body = body(world, &trusted, &judgement, decision, &hand)?;
-    Ok(Draft { judgement, hand, body, trusted, range })
+    let whole = body.content().map(|content| content.files.clone()).unwrap_or_default();
+    Ok(Draft { judgement, hand, body, whole, trusted, range })
 }
 
 impl Draft {
@@ -101,13 +112,73 @@ impl Draft {
         self.body.record_type()
     }
 
+    /// The exact content that will be signed.
+    pub fn content(&self) -> &Content {
+        self.body.content().expect("approvals, rejections and waivers have one")
+    }
+
+    /// The rules that it will be for; none: for all.
+    pub fn rules(&self) -> &[String] {
+        match &self.body {
+            Body::Approval(judgement) | Body::Rejection(judgement) => &judgement.rules,
+            Body::Waiver(waiver) => std::slice::from_ref(&waiver.rule),
+            _ => &[],
+        }
+    }
+
+    /// What is said with it.
+    pub fn note(&self) -> Option<&str> {
+        match &self.body {
+            Body::Approval(judgement) | Body::Rejection(judgement) => judgement.note.as_deref(),
+            Body::Waiver(waiver) => Some(&waiver.reason),
+            _ => None,
+        }
+    }
+
+    /// Narrows an approval to the files that were approved, and says this with
+    /// it. What was left out is neither listed nor counted as shown. May be
+    /// called again with others.
+    pub fn narrow(&mut self, files: &BTreeSet<RepoPath>, note: Option<String>) {
+        let Body::Approval(approval) = &mut self.body else { return };
+        let listed = self.whole.iter().filter(|file| files.contains(&file.path));
+        approval.content.files = listed.cloned().collect();
+        approval.note = note;
+        let shown = assistance(&self.judgement, |path| files.contains(path));
+        approval.shown = Shown {
+            runs: std::mem::take(&mut approval.shown.runs),
+            previews: std::mem::take(&mut approval.shown.previews),
+            policy: approval.shown.policy.take(),
+            ..shown
+        };
+    }
+
+    /// Where the requirements would stand with this record, as the gate would
+    /// judge it: so that nobody signs for nothing.
+    pub fn outlook(&self) -> Result<Vec<Judged>, Error> {
+        let internal = |error| Error::new(ErrorKind::Internal, error);
+        let (record, _) = Record::write(&self.body).map_err(internal)?;
+        let signature = SshSignature {
+            fingerprint: self.hand.fingerprint.clone(),
+            flags: flags_to_come(&self.trusted.policy, &self.hand.fingerprint),
+        };
+        let signature = SignatureState::Good(signature);
+        let mut evidence = self.judgement.evidence.clone();
+        if let Ok(ledger) = &mut evidence.ledger {
+            ledger.records.push(SignedRecord { record, signature, own: true });
+        }
+        let case = self.judgement.case();
+        Ok(judge_case(&case, &obligations(&case), &evidence).obligations)
+    }
+
     /// Signs and keeps the record, and judges the change again.
     pub fn sign(self, world: &World) -> Result<Signed, Error> {
+        let files = self.content().files.iter().map(|file| file.path.clone()).collect();
         let id = self.hand.sign(world, &self.trusted, &self.body)?;
         let judgement = judge(world, &self.trusted, self.judgement.target, &self.range)?;
         Ok(Signed {
             id,
             record_type: self.body.record_type(),
+            files,
             judgement,
             unpublished: self.trusted.remote.is_some(),
         })
@@ -175,9 +246,7 @@ fn body(
     let shown = || shown(judgement, &view.records);
     Ok(match decision {
         Decision::Approve { rules, note } => {
-            for rule in rules {
-                known_rule(judgement, rule)?;
-            }
+            known_rules(judgement, rules)?;
             let (rules, note) = (rules.clone(), note.clone());
             Body::Approval(record::Judgement { content, rules, shown: shown(), by, note })
         }
@@ -204,19 +273,39 @@ fn shown(judgement: &Judgement, records: &[record::SignedRecord]) -> Shown {
     let head_tree = &judgement.change.head_tree;
     let of_this_tree = |signed: &&record::SignedRecord| matches!(&signed.record.body, Body::Run(run) if run.tree == *head_tree);
     Shown {
-        assisted: judgement.attribution.assisted(),
-        added: judgement.change.files.iter().map(FileChange::added_lines).sum(),
-        assisted_added: judgement
-            .attribution
-            .files
-            .values()
-            .map(|file| file.assisted_added())
-            .sum(),
-        agents: judgement.attribution.agents().into_keys().collect(),
         runs: records.iter().filter(of_this_tree).map(|it| it.record.id.clone()).collect(),
         previews: previews(judgement).into_iter().map(|(id, _)| id.to_owned()).collect(),
         policy: judgement.policy.source.sha256.clone(),
+        ..assistance(judgement, |_| true)
     }
+}
+
+/// How much of these files agents wrote.
+fn assistance(judgement: &Judgement, is_shown: impl Fn(&RepoPath) -> bool) -> Shown {
+    let attribution = &judgement.attribution;
+    let all = judgement.change.files.iter().all(|file| is_shown(&file.path));
+    let files: Vec<&FileChange> =
+        judgement.change.files.iter().filter(|file| is_shown(&file.path)).collect();
+    let of_files = files.iter().filter_map(|file| attribution.files.get(&file.path));
+    let agents: BTreeSet<String> = match all {
+        true => attribution.agents().into_keys().collect(),
+        false => of_files.clone().flat_map(|file| file.agents.iter().cloned()).collect(),
+    };
+    Shown {
+        assisted: if all { attribution.assisted() } else { of_files.clone().any(|it| it.assisted) },
+        added: files.iter().map(|file| file.added_lines()).sum(),
+        assisted_added: of_files.map(|file| file.assisted_added()).sum(),
+        agents: agents.into_iter().collect(),
+        ..Shown::default()
+    }
+}
+
+/// The flags byte that this key's signature is going to have: a security key is
+/// touched, and shows its PIN where the policy expects it to.
+fn flags_to_come(policy: &Policy, fingerprint: &str) -> Option<u8> {
+    let keys = policy.people.values().flat_map(|person| &person.keys);
+    let key = keys.into_iter().find(|key| key.fingerprint == fingerprint)?;
+    key.openssh.starts_with("sk-").then_some(0x05)
 }
 
 /// The previews that an approver is shown, and whose ids the approval carries.
@@ -224,6 +313,11 @@ pub fn previews(judgement: &Judgement) -> Vec<(&str, &record::PreviewRecord)> {
     let case = judgement.case();
     let shown = preview::shown(&case, &obligations(&case), &judgement.evidence);
     shown.into_iter().map(|it| (it.id, it.record)).collect()
+}
+
+/// Refuses a rule that the policy does not have.
+pub fn known_rules(judgement: &Judgement, rules: &[String]) -> Result<(), Error> {
+    rules.iter().try_for_each(|rule| known_rule(judgement, rule))
 }
 
 /// A misspelt rule would make a record that never counts.

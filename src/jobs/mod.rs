@@ -32,6 +32,7 @@ pub mod publish;
 pub mod range;
 pub mod recorded;
 pub mod ref_update;
+pub mod review;
 pub mod rewrite;
 pub mod scan;
 pub mod server;

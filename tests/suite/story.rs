@@ -116,7 +116,7 @@ countersign: BLOCKED BASE..HEAD for main
       files: src/price, src/tax
       why:   assisted changes need somebody who did not write or prompt them
       who:   bo
-      next:  countersign approve BASE..HEAD
+      next:  countersign review BASE..HEAD
 error: failed to push some refs to 'HUB'
 
 "#]]

@@ -3,11 +3,12 @@
 
 use serde_json::json;
 
+use super::signing;
 use crate::cli::args::{self, Format};
 use crate::cli::exit::Exit;
 use crate::cli::output::Style;
 use crate::cli::{Context, unsupported};
-use crate::gate::change::printable;
+use crate::gate::change::{RepoPath, printable};
 use crate::gate::preview::table;
 use crate::gate::record::RecordType;
 use crate::gate::verdict::State;
@@ -125,21 +126,17 @@ fn show(context: &Context, draft: &Draft) {
         let (id, author) = (commit.id.short(), printable(&commit.author.email));
         output.note(&format!("  {id} {author}: {}", printable(subject)));
     }
-    for file in change.files.iter().take(MOST_FILES) {
-        let (added, removed) = (file.added_lines(), file.removed);
-        let assisted = judgement.attribution.file(&file.path).assisted;
-        let mark = if assisted { ", assisted" } else { "" };
-        output.note(&format!("  {} (+{added} -{removed}{mark})", file.path.to_display()));
-    }
-    if change.files.len() > MOST_FILES {
-        output.note(&format!("  and {} more files", change.files.len() - MOST_FILES));
+    let most = if output.verbose { usize::MAX } else { MOST_FILES };
+    for line in signing::lines(draft, most) {
+        output.note(&line);
     }
     for (_, record) in previews(judgement) {
         output.note(table(&record.name, &record.preview, super::preview::SHOWN_ROWS).trim_end());
     }
 }
 
-fn print(context: &Context, signed: &Signed, person: &str, fingerprint: &str) {
+/// Says what was signed, what it changes, and what comes next.
+pub fn print(context: &Context, signed: &Signed, person: &str, fingerprint: &str) {
     for line in summary(context, signed, person, fingerprint) {
         context.output.say(&line);
     }
@@ -149,7 +146,6 @@ fn print(context: &Context, signed: &Signed, person: &str, fingerprint: &str) {
 /// What was signed, by whom, and what it changes.
 pub fn summary(context: &Context, signed: &Signed, person: &str, fingerprint: &str) -> Vec<String> {
     let output = &context.output;
-    let change = &signed.judgement.change;
     let done = match signed.record_type {
         RecordType::Rejection => "rejected",
         RecordType::Waiver => "waived",
@@ -160,7 +156,7 @@ pub fn summary(context: &Context, signed: &Signed, person: &str, fingerprint: &s
         | RecordType::Attribution
         | RecordType::Verdict => "approved",
     };
-    let files = change.files.len();
+    let files = signed.files.len();
     let noun = if files == 1 { "file" } else { "files" };
     let target = &signed.judgement.target;
     let mut lines = vec![
@@ -196,7 +192,7 @@ fn print_json(context: &Context, signed: &Signed, person: &str, fingerprint: &st
         "key": fingerprint,
         "target": judgement.target,
         "range": { "base": judgement.change.base.as_str(), "head": judgement.change.head.as_str() },
-        "files": judgement.change.files.iter().map(|it| it.path.to_text()).collect::<Vec<_>>(),
+        "files": signed.files.iter().map(RepoPath::to_text).collect::<Vec<_>>(),
         "approvals": rules,
     });
     context.output.json(&format!("{document:#}"));

@@ -121,7 +121,7 @@ fn show(context: &Context, prepared: &Prepared, report: &Report, made: &Made) {
         output.say(&format!("  record  {}", made.record));
     }
     if !made.excess.is_empty() {
-        let command = format!("countersign approve {}", printable(&prepared.judgement.range));
+        let command = format!("countersign review {}", printable(&prepared.judgement.range));
         let command = output.style(Style::Command, &command);
         output.say(&format!("  next    {command}  (an approval covers this very preview)"));
     }

@@ -334,7 +334,7 @@ fn missing(
         state: State::Missing,
         code: Code::ApprovalMissing,
         detail,
-        next: Some(format!("countersign approve {}", case.range)),
+        next: Some(format!("countersign review {}", case.range)),
         people: able.difference(people).map(|name| (*name).to_owned()).collect(),
     }
 }
