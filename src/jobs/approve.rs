@@ -164,6 +164,11 @@ impl Draft {
         let signature = SignatureState::Good(signature);
         let mut evidence = self.judgement.evidence.clone();
         if let Ok(ledger) = &mut evidence.ledger {
+            let is_approval = |it: &SignedRecord| matches!(it.record.body, Body::Approval(_));
+            // Where there was no approval yet, nobody asked how old one is.
+            if !ledger.records.iter().any(is_approval) {
+                evidence.times = Ok(evidence.times.unwrap_or_default());
+            }
             ledger.records.push(SignedRecord { record, signature, own: true });
         }
         let case = self.judgement.case();

@@ -34,6 +34,7 @@ mod required_tests;
 mod review;
 mod runner;
 mod scan;
+mod scenarios;
 mod server;
 mod shop;
 mod signals;

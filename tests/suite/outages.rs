@@ -7,11 +7,11 @@ use crate::fixture::TestRepo;
 use crate::shop::{BY_CLAUDE, Said, Shop, approve, countersign, judged, key_of, make_key, sync};
 
 /// A renamed database, as `terraform show -json` tells it.
-const REPLACED: &str = r#"{"format_version":"1.2","resource_changes":[{"address":"aws_db_instance.db","mode":"managed","type":"aws_db_instance","provider_name":"registry.terraform.io/hashicorp/aws","change":{"actions":["delete","create"],"before":{"arn":"arn:aws:rds:eu-west-1:1:db:main"},"after":{"identifier":"db"},"replace_paths":[["identifier"]]}}]}"#;
+pub(crate) const REPLACED: &str = r#"{"format_version":"1.2","resource_changes":[{"address":"aws_db_instance.db","mode":"managed","type":"aws_db_instance","provider_name":"registry.terraform.io/hashicorp/aws","change":{"actions":["delete","create"],"before":{"arn":"arn:aws:rds:eu-west-1:1:db:main"},"after":{"identifier":"db"},"replace_paths":[["identifier"]]}}]}"#;
 
 /// The shop of policy.example.toml, with keys of our own, and stand-ins for the
 /// programs that its tests start. Ana's clone has the hooks and is on `topic`.
-fn example() -> Option<Shop> {
+pub(crate) fn example() -> Option<Shop> {
     let mut ana = TestRepo::new();
     let mut policy = std::fs::read_to_string("policy.example.toml").unwrap();
     for name in ["ana", "bo", "chi", "ci"] {
@@ -56,7 +56,7 @@ fn example() -> Option<Shop> {
 }
 
 /// Changes a file as chi, with this message, unseen by hooks.
-fn change(repo: &TestRepo, path: &str, content: &str, message: &str) {
+pub(crate) fn change(repo: &TestRepo, path: &str, content: &str, message: &str) {
     repo.write(path, content).git(&["add", "-A"]);
     let words = ["-c", "core.hooksPath=/dev/null", "commit", "-q", "-m", message];
     let mut command = repo.git_command(&words);
@@ -69,7 +69,7 @@ fn change(repo: &TestRepo, path: &str, content: &str, message: &str) {
 }
 
 #[track_caller]
-fn blocked(shop: &Shop, expected: &[&str]) -> Said {
+pub(crate) fn blocked(shop: &Shop, expected: &[&str]) -> Said {
     let said = shop.push(&["origin", "topic:main"]);
     assert!(!said.passes(), "{}", said.text);
     assert_eq!(said.codes(), expected, "{}", said.text);
@@ -79,7 +79,7 @@ fn blocked(shop: &Shop, expected: &[&str]) -> Said {
 /// What CI does: one job runs the change's code and holds no key, another
 /// signs the result and runs nothing of it.
 #[track_caller]
-fn ci(shop: &Shop, test: &str) {
+pub(crate) fn ci(shop: &Shop, test: &str) {
     shop.ana.git(&["push", "-q", "--no-verify", "-f", "origin", "topic"]);
     let mut runner = shop.hub.clone_as(&format!("runner-{test}"), &["--branch", "topic"]);
     runner.set_variable("CI", "true");
@@ -97,7 +97,7 @@ fn ci(shop: &Shop, test: &str) {
 }
 
 #[track_caller]
-fn lands(shop: &Shop) {
+pub(crate) fn lands(shop: &Shop) {
     let said = shop.push(&["origin", "topic:main"]);
     assert!(said.passes(), "{}", said.text);
     assert_eq!(shop.hub.oid("main"), shop.ana.oid("topic"));

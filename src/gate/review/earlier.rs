@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::super::approval::{Situation, bound, covers, human, signer};
+use super::super::approval::{Situation, bound, covers, human, made_at_the_latest, signer};
 use super::super::change::{Oid, RepoPath};
 use super::super::evidence::Evidence;
 use super::super::obligation::{Case, Obligation, obligations};
@@ -102,6 +102,8 @@ struct Approved<'a> {
     person: &'a str,
     record: &'a str,
     judgement: &'a Judgement,
+    /// When it was made at the latest; `None`: that cannot be told.
+    made: Option<Timestamp>,
 }
 
 fn approved<'a>(signed: &'a SignedRecord, situation: &Situation<'a>) -> Option<Approved<'a>> {
@@ -111,7 +113,8 @@ fn approved<'a>(signed: &'a SignedRecord, situation: &Situation<'a>) -> Option<A
     bound(&judgement.content, situation).ok()?;
     let record = signed.record.id.as_str();
     let stands = !situation.withdrawn.contains(record);
-    stands.then_some(Approved { person: &person.name, record, judgement })
+    let made = made_at_the_latest(signed, judgement.by.at, situation.times, situation.now).ok();
+    stands.then_some(Approved { person: &person.name, record, judgement, made })
 }
 
 impl Approved<'_> {
@@ -133,8 +136,9 @@ impl Approved<'_> {
     /// Whether it was given for a rule, and not too long ago.
     fn is_for(&self, rule: &str, entry: &ApprovalRule, case: &Case<'_>) -> bool {
         let rules = &self.judgement.rules;
-        let young = Policy::age_limit(self.judgement.by.at, entry.max_age)
-            .is_none_or(|until| case.now <= until);
+        let is_young =
+            |made| Policy::age_limit(made, entry.max_age).is_none_or(|until| case.now <= until);
+        let young = entry.max_age.is_none() || self.made.is_some_and(is_young);
         young && (rules.is_empty() || rules.iter().any(|it| it == rule))
     }
 }
