@@ -207,12 +207,15 @@ mod tests {
         let store = Store::new(folder.path());
         store.keep(&record("2026-11-23")).expect("keeps");
         store.write_cache("index", b"x").expect("writes");
+        store.write_review("a.json", b"{}").expect("writes");
+        assert_eq!(store.review("a.json").expect("reads").as_deref(), Some(&b"{}"[..]));
         let mode = |name: &str| {
             let path = store.root.join(name);
             std::fs::metadata(path).expect("it is there").permissions().mode() & 0o777
         };
-        assert_eq!([mode(""), mode("records"), mode("cache")], [0o700; 3]);
-        assert_eq!([mode("own"), mode("cache/index")], [0o600; 2]);
+        let folders = ["", "records", "cache", "reviews"];
+        assert_eq!(folders.map(mode), [0o700; 4]);
+        assert_eq!(["own", "cache/index", "reviews/a.json"].map(mode), [0o600; 3]);
     }
 
     #[test]

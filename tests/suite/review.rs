@@ -2,8 +2,20 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use countersign::adapters::env::{self, Env};
+use countersign::adapters::marks::Marks;
+use countersign::adapters::store::Store;
+use countersign::gate::review::ReviewedFile;
+use countersign::gate::time::Timestamp;
+use countersign::jobs::ambient::Surroundings;
+use countersign::jobs::approve::Decision;
+use countersign::jobs::world::World;
+use countersign::jobs::{self, check};
+
 use crate::fixture::TestRepo;
-use crate::shop::{BY_CLAUDE, Said, Shop, commit_unwatched, countersign, judged, key_of, redacted};
+use crate::shop::{
+    BY_CLAUDE, Said, Shop, commit_unwatched, countersign, decide, judged, key_of, redacted,
+};
 use crate::terminal::{Terminal, review};
 
 /// Two rules, one of them about prompts alone.
@@ -370,4 +382,80 @@ fn the_page_shows_real_screens() {
     let page = std::fs::read_to_string("docs/review.md").unwrap();
     let kept = snapbox::Data::read_from(std::path::Path::new("docs/review.md"), None).raw();
     snapbox::assert_data_eq!(with_blocks(&page, &[file, end]), kept);
+}
+
+/// Where each file stands for a person, some seconds from now:
+/// `path: own|covered|open`, and whether a rule misses somebody.
+#[track_caller]
+fn standing_for(clone: &TestRepo, person: Option<&str>, later: i64) -> Vec<String> {
+    let git = clone.open();
+    let layout = git.layout();
+    let store = Store::new(&layout.common_dir);
+    let marks = Marks::open(&layout.common_dir, &layout.git_dir);
+    let env = Env {
+        dir: clone.path().to_owned(),
+        variables: Vec::new(),
+        now: Timestamp(env::now().0 + later),
+        stdin_is_terminal: false,
+        stdout_is_terminal: false,
+        stderr_is_terminal: false,
+        executable: None,
+    };
+    let world = World { env, git, store, marks };
+    let options = check::Options { lines: true, ..check::Options::default() };
+    let judgement = check::check(&world, &options, &Surroundings::default())
+        .unwrap_or_else(|error| panic!("{}", error.chain()));
+    let review = jobs::review::review(&world, &judgement, &[], person)
+        .unwrap_or_else(|error| panic!("{}", error.chain()));
+    let row = |file: &ReviewedFile| {
+        let word = match (file.own, file.covered) {
+            (true, _) => "own",
+            (false, true) => "covered",
+            (false, false) => "open",
+        };
+        let wanted = if file.wanted { ", wanted" } else { "" };
+        format!("{}: {word}{wanted}", file.path.to_display())
+    };
+    review.files.iter().map(row).collect()
+}
+
+#[test]
+fn an_earlier_approval_covers_what_nobody_has_to_see_again() {
+    let two = POLICY.replace("{ from = [\"senior\"] }", "{ count = 2, max_age = \"1h\" }");
+    let Some(shop) = Shop::open(&two) else { return };
+    let ana = &shop.ana;
+    ana.git(&["switch", "-q", "-c", "topic"]);
+    ana.write("prompts/tone.md", "Be kind.\n").write("src/a.rs", "a\n");
+    commit_unwatched(ana, "change");
+    let open = ["prompts/tone.md: open, wanted", "src/a.rs: open, wanted"];
+    assert_eq!(standing_for(ana, Some("bo"), 0), open);
+    // For one rule only: it says nothing about the other's files.
+    let rules = vec!["prompts".to_owned()];
+    decide(ana, "bo", None, &Decision::Approve { rules, note: None });
+    assert_eq!(
+        standing_for(ana, Some("bo"), 0),
+        ["prompts/tone.md: own", "src/a.rs: open, wanted"]
+    );
+    let half = ["prompts/tone.md: covered", "src/a.rs: open, wanted"];
+    assert_eq!(standing_for(ana, Some("chi"), 0), half);
+    // Of two who are asked, the second still looks; the first does not again.
+    crate::shop::approve(ana, "bo", None);
+    assert_eq!(standing_for(ana, Some("bo"), 0), ["prompts/tone.md: own", "src/a.rs: own, wanted"]);
+    assert_eq!(standing_for(ana, Some("chi"), 0), half);
+    assert_eq!(standing_for(ana, None, 0), ["prompts/tone.md: own", "src/a.rs: own, wanted"]);
+    crate::shop::approve(ana, "chi", None);
+    let all = ["prompts/tone.md: covered", "src/a.rs: covered"];
+    assert_eq!(standing_for(ana, Some("ana"), 0), all);
+    // An hour later the rule's approvals are too old, one's own as well.
+    assert_eq!(
+        standing_for(ana, Some("bo"), 2 * 60 * 60),
+        ["prompts/tone.md: own", "src/a.rs: open, wanted"]
+    );
+    // Other content is open again, to everybody.
+    ana.write("src/a.rs", "b\n");
+    commit_unwatched(ana, "more");
+    assert_eq!(
+        standing_for(ana, Some("bo"), 0),
+        ["prompts/tone.md: own", "src/a.rs: open, wanted"]
+    );
 }
