@@ -347,6 +347,17 @@ pub fn read_plain(path: &Path, limit: u64) -> Result<Vec<u8>, FsError> {
     read_at_most(file, plain.size, path, limit)
 }
 
+/// Reads the last bytes of a regular file, as [`open_plain`] opens it.
+pub fn read_end(path: &Path, bytes: u64) -> Result<Vec<u8>, FsError> {
+    use std::io::{Seek, SeekFrom};
+    let (mut file, plain) = open_plain(path)?;
+    let from = plain.size.saturating_sub(bytes);
+    file.seek(SeekFrom::Start(from)).map_err(failed("read", path))?;
+    let mut end = Vec::new();
+    file.take(bytes).read_to_end(&mut end).map_err(failed("read", path))?;
+    Ok(end)
+}
+
 /// What stands in a folder: its name, and for a regular file its facts.
 #[derive(Clone, Debug)]
 pub enum Entry {

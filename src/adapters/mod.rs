@@ -14,4 +14,5 @@ pub mod runner;
 pub mod signature;
 pub mod store;
 pub mod supervise;
+pub mod told;
 pub mod traces;

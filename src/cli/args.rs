@@ -23,19 +23,46 @@ impl Arguments {
     /// building the whole command line first, for which every commit would
     /// pay several times. `None`: clap reads them, and says what is wrong.
     pub fn of_shim(words: &[OsString]) -> Option<Arguments> {
-        let [_, command, event, arguments @ ..] = words else { return None };
+        let [_, command, rest @ ..] = words else { return None };
+        if command == "record" {
+            return Arguments::of_agents_hook(rest);
+        }
+        let [event, arguments @ ..] = rest else { return None };
         let event = HookEvent::from_str(event.to_str()?, false).ok()?;
         let plain = |word: &OsString| !word.as_encoded_bytes().starts_with(b"-");
-        (command == "hook" && arguments.iter().all(plain)).then(|| Arguments {
-            global: Global {
-                directory: None,
-                color: Color::Auto,
-                quiet: false,
-                verbose: false,
-                format: Format::Text,
-            },
-            command: Command::Hook(Hook { event, arguments: arguments.to_vec() }),
-        })
+        (command == "hook" && arguments.iter().all(plain))
+            .then(|| Arguments::plain(Command::Hook(Hook { event, arguments: arguments.to_vec() })))
+    }
+
+    /// The same for `record [--agent ID] [--guard]`, as `agents connect` writes it
+    /// into agents' hooks.
+    fn of_agents_hook(mut words: &[OsString]) -> Option<Arguments> {
+        let (mut agent, mut guard) = (None, false);
+        while let [word, rest @ ..] = words {
+            match (word.to_str()?, rest) {
+                ("--agent", [id, rest @ ..]) if agent.is_none() => {
+                    agent = Some(id.to_str().filter(|it| !it.starts_with('-'))?.to_owned());
+                    words = rest;
+                }
+                ("--guard", rest) if !guard => {
+                    guard = true;
+                    words = rest;
+                }
+                _ => return None,
+            }
+        }
+        Some(Arguments::plain(Command::Record(Record { agent, guard })))
+    }
+
+    fn plain(command: Command) -> Arguments {
+        let global = Global {
+            directory: None,
+            color: Color::Auto,
+            quiet: false,
+            verbose: false,
+            format: Format::Text,
+        };
+        Arguments { global, command }
     }
 
     /// Whether a command line that could not be understood asks for JSON: what
@@ -112,6 +139,8 @@ pub enum Command {
     Scan(Scan),
     /// Show the agents that keep records on this machine
     Agents(Agents),
+    /// Take what an agent's hook tells of an edit, as JSON on standard input
+    Record(Record),
     /// Read a change hunk by hunk, then approve what you approved of it
     Review(Review),
     /// Approve exactly this content with your ssh key
@@ -239,6 +268,16 @@ pub struct Agents {
 pub enum AgentsCommand {
     /// List what agents keep on this machine, where, and how much [the default]
     List,
+}
+
+#[derive(Debug, Args)]
+pub struct Record {
+    /// The agent whose hook this is [default: as its JSON tells]
+    #[arg(long, value_name = "ID")]
+    pub agent: Option<String>,
+    /// Refuse commands that an agent is not to run
+    #[arg(long)]
+    pub guard: bool,
 }
 
 #[derive(Debug, Args)]
@@ -503,6 +542,10 @@ mod tests {
         check(&["countersign", "--format", "json", "hook", "pre-commit"], false);
         check(&["countersign", "hook", "no-such-hook"], false);
         check(&["countersign", "hook"], false);
+        check(&["countersign", "record"], true);
+        check(&["countersign", "record", "--agent", "codex", "--guard"], true);
+        check(&["countersign", "record", "--agent"], false);
+        check(&["countersign", "record", "--guard", "--guard"], false);
         check(&["countersign", "check"], false);
     }
 }

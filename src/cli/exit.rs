@@ -11,6 +11,8 @@ pub enum Exit {
     Blocked,
     /// 2: could not decide: usage, policy, repository, or a bug.
     Undecided,
+    /// 2 as well: how most agents' hooks refuse a call.
+    Refused,
     /// 130: interrupted.
     Interrupted,
 }
@@ -21,7 +23,7 @@ impl Exit {
         match self {
             Exit::Passed => 0,
             Exit::Blocked => 1,
-            Exit::Undecided => 2,
+            Exit::Undecided | Exit::Refused => 2,
             Exit::Interrupted => 130,
         }
     }

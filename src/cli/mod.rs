@@ -28,15 +28,30 @@ pub struct Context {
 /// Parses the arguments, runs the job, reports, and returns the exit code.
 pub fn main() -> ExitCode {
     let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
-    let arguments = match Arguments::of_shim(&words).map_or_else(Arguments::try_parse, Ok) {
+    match started(&words) {
+        // To many agents status 2 is a refusal of the call, and whatever is wrong
+        // here is not the agent's fault.
+        failure if failure == Exit::Undecided && is_agents_hook(&words) => Exit::Passed.into(),
+        exit => exit.into(),
+    }
+}
+
+/// Whether this is `record`, with a payload on standard input.
+fn is_agents_hook(words: &[std::ffi::OsString]) -> bool {
+    use std::io::IsTerminal;
+    words.get(1).is_some_and(|it| it == "record") && !std::io::stdin().is_terminal()
+}
+
+fn started(words: &[std::ffi::OsString]) -> Exit {
+    let arguments = match Arguments::of_shim(words).map_or_else(Arguments::try_parse, Ok) {
         Ok(arguments) => arguments,
-        Err(error) => return usage(&error, &words),
+        Err(error) => return usage(&error, words),
     };
     let mut env = match Env::read() {
         Ok(env) => env,
         Err(error) => {
             complain_early(&format!("failed to read the working directory: {error}"));
-            return Exit::Undecided.into();
+            return Exit::Undecided;
         }
     };
     if let Some(directory) = &arguments.global.directory {
@@ -48,15 +63,15 @@ pub fn main() -> ExitCode {
     if !context.env.dir.is_dir() {
         let folder = crate::gate::change::printable(&context.env.dir.to_string_lossy());
         report_error(&context.output, &Error::usage(format!("there is no folder `{folder}`")));
-        return Exit::Undecided.into();
+        return Exit::Undecided;
     }
     match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         run(&context, &arguments.command)
     })) {
-        Ok(Ok(exit)) => exit.into(),
+        Ok(Ok(exit)) => exit,
         Ok(Err(error)) => {
             report_error(&context.output, &error);
-            Exit::Undecided.into()
+            Exit::Undecided
         }
         Err(_) => {
             let error = Error::new(
@@ -64,7 +79,7 @@ pub fn main() -> ExitCode {
                 "this is a bug in countersign; nothing was decided",
             );
             report_error(&context.output, &error);
-            Exit::Undecided.into()
+            Exit::Undecided
         }
     }
 }
@@ -74,6 +89,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Error> {
         Command::Completions(arguments) => Ok(commands::completions::run(context, arguments)),
         Command::Man => commands::man::run(context),
         Command::Agents(arguments) => commands::agents::run(context, arguments),
+        Command::Record(arguments) => commands::record::run(context, arguments),
         Command::Approve(arguments) => commands::approve::approve(context, arguments),
         Command::Reject(arguments) => commands::approve::reject(context, arguments),
         Command::Review(arguments) => commands::review::run(context, arguments),
@@ -107,10 +123,10 @@ pub fn unsupported(format: Format, command: &str, known: &str) -> Error {
 
 /// clap's own answers: help and version are no mistakes, the rest is usage, and
 /// answered as JSON where JSON was asked for: a script reads one form only.
-fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
+fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> Exit {
     if !error.use_stderr() {
         error.print().ok();
-        return Exit::Passed.into();
+        return Exit::Passed;
     }
     if Arguments::asks_for_json(words) {
         let text = error.to_string();
@@ -122,7 +138,7 @@ fn usage(error: &clap::Error, words: &[std::ffi::OsString]) -> ExitCode {
     } else {
         error.print().ok();
     }
-    Exit::Undecided.into()
+    Exit::Undecided
 }
 
 #[expect(clippy::print_stderr, reason = "there is no output yet")]

@@ -36,6 +36,7 @@ pub mod run;
 pub mod signal;
 pub mod similarity;
 pub mod time;
+pub mod told;
 pub mod trace;
 pub mod trailer;
 pub mod verdict;

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::adapters::env::Env;
-use crate::adapters::traces;
+use crate::adapters::{told, traces};
 use crate::gate::signal::catalogue::Catalogue;
+use crate::gate::time::Timestamp;
 
 /// One agent's records in one folder. The shape of an entry of `agents list
 /// --format json`.
@@ -23,6 +24,22 @@ pub struct Row {
     pub newest: Option<String>,
     /// Folders below that could not be listed.
     pub unreadable: u64,
+}
+
+/// How many calls of agents' hooks could not be kept. The shape of `failures` of
+/// `agents list --format json`.
+#[derive(Debug, Serialize)]
+pub struct Failures {
+    pub count: u64,
+    /// When the last one was (RFC 3339).
+    pub last: String,
+    pub reason: String,
+}
+
+/// The calls that could not be kept; `None` if there were none.
+pub fn failures(env: &Env) -> Option<Failures> {
+    let told::Failures { count, last, reason } = told::Failures::read(env);
+    (count > 0).then(|| Failures { count, last: Timestamp(last).to_string(), reason })
 }
 
 /// Looks at the folders of every agent that we can read. Files are counted and

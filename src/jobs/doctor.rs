@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::agents::{self, Failures};
 use super::install::{CONFIG_HOOKS_SINCE, Mode, recorded_mode, was_run};
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
@@ -123,6 +124,7 @@ pub fn run(env: &Env) -> Result<Diagnosis, Error> {
     doctor.leftovers()?;
     doctor.worktrees()?;
     doctor.surroundings();
+    doctor.agents();
     let policy = doctor.policy();
     let Doctor { problems, notes, .. } = doctor;
     let text = |key: &str| hooks.setting(key).map(|it| it.value.to_string_lossy().into_owned());
@@ -183,6 +185,15 @@ impl Doctor<'_> {
                 message,
                 "`countersign install --mode shim`, or a git of 2.54 or newer",
             );
+        }
+    }
+
+    /// Calls of agents' hooks that were lost.
+    fn agents(&mut self) {
+        if let Some(Failures { count, last, reason }) = agents::failures(self.env) {
+            self.notes.push(format!(
+                "{count} calls of agents' hooks could not be kept, the last at {last}: {reason}"
+            ));
         }
     }
 

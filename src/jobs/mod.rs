@@ -30,6 +30,7 @@ pub mod pre_push;
 pub mod preview;
 pub mod publish;
 pub mod range;
+pub mod record;
 pub mod recorded;
 pub mod ref_update;
 pub mod review;

@@ -11,6 +11,7 @@ use crate::gate::matching::{MatchedRange, match_lines};
 use crate::gate::record::Record;
 use crate::gate::recorded::{self, RecordedLines, bodies, keep, locate, new_lines};
 use crate::gate::signal::{Signal, SignalKind, Strength};
+use crate::gate::told::lines::{Told, restored};
 use crate::gate::trace::{TracedEdit, git_ai};
 
 use super::world::World;
@@ -27,21 +28,30 @@ pub fn staged(world: &World, change: &Change) -> Result<Vec<RecordedLines>, Erro
     if paths.is_empty() {
         return Ok(Vec::new());
     }
-    let traces = sessions::recorded(world, paths)?;
+    let traces = sessions::recorded(world, paths.clone())?;
+    let (told, _) = sessions::told(world, &paths)?;
     let mut edits: BTreeMap<&RepoPath, Vec<&TracedEdit>> = BTreeMap::new();
     for recorded in &traces.edits {
         edits.entry(&recorded.path).or_default().push(&recorded.edit);
     }
-    if edits.is_empty() {
+    if edits.is_empty() && told.is_empty() {
         return Ok(Vec::new());
     }
     // Which lines are added is asked only now: hardly any commit comes here.
     let lines = world.git.staged(None, Detail::Lines)?;
     let mut kept = Vec::new();
     for file in lines.files.iter().filter(|it| is_text(it)) {
-        let (Some(edits), Some(new)) = (edits.get(&file.path), &file.new) else { continue };
+        let (recorded, told) = (edits.get(&file.path), told.get(&file.path));
+        let Some(new) = file.new.as_ref().filter(|_| recorded.is_some() || told.is_some()) else {
+            continue;
+        };
         let content = world.git.blob(&new.oid, FILE_LIMIT)?;
-        kept.extend(keep(&file.path, &content, &match_lines(&content, &file.added, edits)));
+        let recorded = recorded.map_or(&[][..], Vec::as_slice);
+        let told: Vec<&Told> = told.into_iter().flatten().collect();
+        let told = restored(&content, &told, recorded);
+        let mut edits: Vec<&TracedEdit> = recorded.iter().copied().chain(&told).collect();
+        edits.sort_by_key(|it| it.time);
+        kept.extend(keep(&file.path, &content, &match_lines(&content, &file.added, &edits)));
     }
     Ok(kept)
 }

@@ -1,13 +1,15 @@
 //! What agents recorded about the files that are not committed yet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use crate::adapters::git::Detail;
+use crate::adapters::told::ToldStore;
 use crate::adapters::traces::{self, Limits, Notes, Traces, Wanted};
 use crate::gate::change::RepoPath;
 use crate::gate::time::Timestamp;
+use crate::gate::told::lines::{Told, added, folded_path_key, once, path_key};
 
 use super::Error;
 use super::world::World;
@@ -38,7 +40,8 @@ pub fn uncommitted(world: &World) -> Result<(Vec<Row>, Notes), Error> {
     let staged: BTreeSet<RepoPath> = staged.files.into_iter().map(|file| file.path).collect();
     let unstaged = world.git.unstaged()?;
     let paths: BTreeSet<&RepoPath> = staged.iter().chain(&unstaged).collect();
-    let found = recorded(world, paths.into_iter().collect())?;
+    let paths: Vec<&RepoPath> = paths.into_iter().collect();
+    let found = recorded(world, paths.clone())?;
     let mut rows: Vec<(RepoPath, Row)> = Vec::new();
     for recorded in found.edits {
         let edit = recorded.edit;
@@ -53,18 +56,68 @@ pub fn uncommitted(world: &World) -> Result<(Vec<Row>, Notes), Error> {
         };
         rows.push((recorded.path, row));
     }
+    let (told, skipped) = told(world, &paths)?;
+    for (path, told) in told {
+        for one in told {
+            let row = Row {
+                path: path.to_text(),
+                staged: staged.contains(&path),
+                lines: added(&one),
+                time: Some(Timestamp(one.time).to_string()),
+                agent: one.agent,
+                session: one.session,
+                model: one.model,
+            };
+            rows.push((path.clone(), row));
+        }
+    }
+    let mut notes = found.notes;
+    notes.skipped += skipped;
     rows.sort_by(|one, other| one.0.cmp(&other.0));
-    Ok((rows.into_iter().map(|(_, row)| row).collect(), found.notes))
+    Ok((rows.into_iter().map(|(_, row)| row).collect(), notes))
 }
 
 /// What the agents recorded about these files since the last commit.
 pub fn recorded(world: &World, paths: Vec<&RepoPath>) -> Result<Traces, Error> {
-    let since = match &world.git.layout().head {
+    let wanted = Wanted { paths, since: since(world)?, limits: Limits::default() };
+    Ok(traces::read(&world.env, &world.git, &world.store, &wanted))
+}
+
+/// Since when records may be of what is not committed yet.
+fn since(world: &World) -> Result<Timestamp, Error> {
+    Ok(match &world.git.layout().head {
         Some(head) => Timestamp(world.git.committed(head)?.saturating_sub(GRACE)),
         None => Timestamp(0),
+    })
+}
+
+/// What agents' own hooks told of these files since the last commit, by path,
+/// each edit once and in order; and how many lines of the store could not be read.
+pub fn told(
+    world: &World,
+    paths: &[&RepoPath],
+) -> Result<(BTreeMap<RepoPath, Vec<Told>>, u64), Error> {
+    let store = ToldStore::new(&world.git.layout().common_dir);
+    let folded: BTreeSet<String> =
+        paths.iter().map(|path| folded_path_key(path.as_bytes())).collect();
+    if !store.is_used() {
+        return Ok((BTreeMap::new(), 0));
+    }
+    let (told, skipped) = store.edits(&folded, since(world)?)?;
+    let ignore_case = world.git.config()?.bool("core.ignorecase")?.unwrap_or(false);
+    let key = |path: &RepoPath| match ignore_case {
+        true => folded_path_key(path.as_bytes()),
+        false => path_key(path.as_bytes()),
     };
-    let wanted = Wanted { paths, since, limits: Limits::default() };
-    Ok(traces::read(&world.env, &world.git, &world.store, &wanted))
+    let by_key: BTreeMap<String, &RepoPath> = paths.iter().map(|path| (key(path), *path)).collect();
+    let mut found: BTreeMap<RepoPath, Vec<Told>> = BTreeMap::new();
+    for one in once(told) {
+        let key = if ignore_case { &one.folded } else { &one.path };
+        if let Some(path) = by_key.get(key) {
+            found.entry((*path).clone()).or_default().push(one);
+        }
+    }
+    Ok((found, skipped))
 }
 
 /// How many lines of `new` are left when those that both texts begin and end

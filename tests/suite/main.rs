@@ -30,6 +30,7 @@ mod pre_commit;
 mod pre_push;
 mod previews;
 mod receiving;
+mod record;
 mod required_tests;
 mod review;
 mod runner;

@@ -46,6 +46,30 @@ impl Glance {
         whole.then_some(Glance { git_dir, common_dir, index })
     }
 
+    /// The repository that a folder lies in, and the top of its work tree, found
+    /// upwards as git finds it; variables are not asked, since an agent's edits
+    /// go wherever its files are.
+    pub fn above(folder: &Path) -> Option<(Glance, PathBuf)> {
+        let top = folder.ancestors().find(|it| fs::stands(&it.join(".git")))?;
+        let link = top.join(".git");
+        let git_dir = match fs::is_folder_itself(&link) {
+            true => link,
+            false => top.join(first_line(&link)?.strip_prefix("gitdir: ")?),
+        };
+        if !is_file(&git_dir.join("HEAD")) {
+            return None;
+        }
+        let common_dir = match first_line(&git_dir.join("commondir")) {
+            Some(line) => git_dir.join(line),
+            None => git_dir.clone(),
+        };
+        let index = git_dir.join("index");
+        common_dir
+            .join("objects")
+            .is_dir()
+            .then(|| (Glance { git_dir, common_dir, index }, top.to_owned()))
+    }
+
     /// The repository whose main work tree is the working directory, and the
     /// commit on which HEAD stands: `.git` is a folder of its own there, with a
     /// complete history, and no variable says otherwise.

@@ -1,13 +1,57 @@
 //! The tree that the index would become, found without writing to the repository.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use super::{Git, GitError, unexpected};
 use crate::adapters::fs;
+use crate::adapters::process::Call;
 use crate::gate::change::{Oid, RepoPath};
 
 /// The largest index that is read (a million files take about 100 MB).
 const INDEX_LIMIT: u64 = 2 << 30;
+
+/// A file that differs from HEAD, in the index or in the work tree, or is new.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dirty {
+    pub path: RepoPath,
+    /// It is not there any more.
+    pub gone: bool,
+}
+
+impl Dirty {
+    /// The file itself, in the work tree with this top.
+    pub fn file(&self, top: &Path) -> PathBuf {
+        top.join(super::objects::os_path(self.path.as_bytes()))
+    }
+}
+
+/// The files of the work tree with this top that differ from HEAD, and those
+/// that are new and not ignored: one process, in whichever repository.
+pub fn dirty(top: &Path) -> Result<Vec<Dirty>, GitError> {
+    let call = Call::git_elsewhere(top).args([
+        "status",
+        "--porcelain=v1",
+        "-z",
+        "--untracked-files=all",
+        "--no-renames",
+        "--ignore-submodules=all",
+    ]);
+    let output = call.run()?;
+    if !output.success() {
+        return Err(super::failed(&call, &output.complaint()));
+    }
+    let entries = output.stdout.split(|&byte| byte == 0);
+    Ok(entries
+        .filter_map(|entry| {
+            let (state, path) = entry.split_at_checked(3)?;
+            let gone = state.get(1) == Some(&b'D') || state.starts_with(b"D ");
+            // A folder is a repository of its own.
+            let path = Some(path).filter(|it| !it.is_empty() && !it.ends_with(b"/"))?;
+            Some(Dirty { path: RepoPath::new(path), gone })
+        })
+        .collect())
+}
 
 impl Git {
     /// Returns the tree of what is staged. `git commit` leaves its id in the

@@ -34,6 +34,7 @@ pub use config::Config;
 pub use diff::Detail;
 pub use glance::Glance;
 pub use hunks::hunks;
+pub use index::{Dirty, dirty};
 pub use objects::Kind;
 pub use push::{PushLine, ReceiveLine, parse_pre_push, parse_receive};
 pub use remote::{PushedRef, RefOutcome};

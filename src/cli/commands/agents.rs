@@ -7,7 +7,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::Style;
 use crate::cli::{Context, unsupported};
 use crate::gate::change::printable;
-use crate::jobs::agents::{Row, list};
+use crate::jobs::agents::{Failures, Row, failures, list};
 use crate::jobs::{Error, ErrorKind};
 
 /// Runs one of the commands about agents; needs no repository.
@@ -17,14 +17,24 @@ pub fn run(context: &Context, arguments: &args::Agents) -> Result<Exit, Error> {
     }
     let output = &context.output;
     let rows = list(&context.env);
+    let lost = failures(&context.env);
     match output.format {
         Format::Json => {
-            let document = json!({ "schema": "countersign.agents/1", "agents": rows });
+            let document =
+                json!({ "schema": "countersign.agents/1", "agents": rows, "failures": lost });
             let text = serde_json::to_string_pretty(&document)
                 .map_err(|error| Error::new(ErrorKind::Internal, error))?;
             output.json(&text);
         }
-        Format::Text => text(context, &rows),
+        Format::Text => {
+            text(context, &rows);
+            if let Some(Failures { count, last, reason }) = lost {
+                output.note(&format!(
+                    "note: {count} calls of agents' hooks could not be kept, the last at {last}: {}",
+                    printable(&reason)
+                ));
+            }
+        }
         Format::Sarif | Format::Junit | Format::Github | Format::Gitlab | Format::Markdown => {
             return Err(unsupported(output.format, "agents", "text and json"));
         }

@@ -16,6 +16,7 @@ pub mod man;
 pub mod policy;
 pub mod preview;
 pub mod push;
+pub mod record;
 pub mod review;
 pub mod scan;
 pub mod sessions;

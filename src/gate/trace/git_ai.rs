@@ -110,7 +110,7 @@ fn range_of(text: &str) -> Option<LineRange> {
 }
 
 /// The catalogue's id for git-ai's name of a tool.
-fn agent_of(tool: &str) -> String {
+pub fn agent_of(tool: &str) -> String {
     let known = match tool {
         "claude" | "claude-web" => "claude-code",
         "codex-cloud" => "codex",

@@ -44,7 +44,7 @@ const NEW: &[&str] =
 const CONTENT: &[&str] =
     &["content", "contents", "file_text", "fileText", "code", "changes", "CodeContent"];
 const PARTS: &[&str] = &["edits", "changes", "replacements", "ReplacementChunks"];
-const PATCH: &[&str] = &["patch", "patchText", "patch_text", "input"];
+const PATCH: &[&str] = &["patch", "patchText", "patch_text", "input", "command"];
 
 /// What a call of a tool puts where; empty if the tool edits no file.
 pub fn edits(tool: &str, arguments: &RawValue) -> Vec<Texts> {

@@ -1,0 +1,11 @@
+//! What an agent's own hook tells us of a call while it is made: who calls,
+//! which files or which command, before or after.
+//!
+//! `payload` reads what agents write to their hooks, `lines` is what is kept of
+//! it (hashes, no text) and how it becomes an edit again, `command` splits a
+//! command line, `guard` says which commands an agent is refused.
+
+pub mod command;
+pub mod guard;
+pub mod lines;
+pub mod payload;
