@@ -72,6 +72,20 @@ fn put_in_place(path: &Path, bytes: &[u8], mode: u32, durable: bool) -> Result<(
     Ok(())
 }
 
+/// A file's Unix permission bits; `None` if it is not there, and elsewhere.
+pub fn mode(path: &Path) -> Option<u32> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o7777)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        None
+    }
+}
+
 /// Sets Unix permission bits; does nothing elsewhere.
 pub fn set_mode(path: &Path, mode: u32) -> Result<(), FsError> {
     #[cfg(unix)]

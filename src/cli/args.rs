@@ -264,10 +264,50 @@ pub struct Agents {
     pub command: Option<AgentsCommand>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub enum AgentsCommand {
     /// List what agents keep on this machine, where, and how much [the default]
     List,
+    /// Let an agent's own hooks tell countersign of each edit and command
+    Connect(Connect),
+    /// Take that out of an agent's hooks again
+    Disconnect(Disconnect),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Connect {
+    /// The agent
+    #[arg(value_name = "ID")]
+    pub agent: String,
+    /// For this user in every repository, or for everybody in this one
+    #[arg(long, value_name = "SCOPE", default_value = "user")]
+    pub scope: ScopeName,
+    /// Also refuse commands that an agent is not to run, such as `git commit --no-verify`
+    #[arg(long)]
+    pub guard: bool,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct Disconnect {
+    /// The agent
+    #[arg(value_name = "ID")]
+    pub agent: String,
+    /// Only there [default: wherever it is connected]
+    #[arg(long, value_name = "SCOPE")]
+    pub scope: Option<ScopeName>,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Whose configuration of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScopeName {
+    Project,
+    User,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ pub mod approval;
 pub mod attribution;
 pub mod audit;
 pub mod change;
+pub mod connect;
 pub mod coverage;
 pub mod debt;
 pub mod disclosure;

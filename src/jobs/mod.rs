@@ -14,6 +14,7 @@ pub mod approve;
 pub mod chain;
 pub mod check;
 pub mod commit_msg;
+pub mod connect;
 pub mod demo;
 pub mod doctor;
 pub mod gather;

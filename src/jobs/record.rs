@@ -10,15 +10,19 @@ use crate::adapters::git::{self, Git, Glance};
 use crate::adapters::told::{Failures, Snapshot, ToldStore};
 use crate::gate::change::{Oid, RepoPath};
 use crate::gate::told::command::{commands, program};
-use crate::gate::told::guard::{self, Answer};
+use crate::gate::told::guard::{self, Answer, Forbidden};
 use crate::gate::told::lines::{
     Key, Lines, Told, adds, changes, counts, folded_path_key, forget_moved, keep_only, keys,
     keys_read, keys_written, path_key, written,
 };
 use crate::gate::told::payload::{self, Act, File, Form, Payload, Phase, Write};
 use crate::gate::trace::place::Places;
+use crate::gate::verdict::State;
 
 use super::Error;
+use super::ambient::Surroundings;
+use super::check::{Options, check};
+use super::world::World;
 
 /// The largest file whose lines are looked at, in bytes; and of one command,
 /// how many files, of how many bytes together.
@@ -69,14 +73,39 @@ pub fn record(env: &Env, agent: Option<&str>, guarded: bool, input: &[u8]) -> Op
 }
 
 /// The refusal of a command that an agent is not to run.
-fn refusal(_env: &Env, payload: &Payload) -> Option<Answer> {
+fn refusal(env: &Env, payload: &Payload) -> Option<Answer> {
     let Act::Shell(line) = &payload.act else { return None };
     if payload.phase == Phase::After {
         return None;
     }
+    let allowed = |it: &Forbidden| match it {
+        Forbidden::SkipHooks(_) | Forbidden::Sign(_) => false,
+        // What cannot be looked at is not approved.
+        Forbidden::Apply(_) => is_previewed(env, payload).unwrap_or(false),
+    };
     let forbidden = guard::forbidden(line);
-    let first = forbidden.first()?;
+    let first = forbidden.iter().find(|it| !allowed(it))?;
     Some(guard::refuse(payload.form, &first.message()))
+}
+
+/// Whether the change at hand, all of it committed, has the previews that the
+/// trusted policy asks for, and they satisfy it.
+fn is_previewed(env: &Env, payload: &Payload) -> Result<bool, Error> {
+    const SOURCES: [&str; 5] = [".tf", ".tofu", ".tfvars", ".hcl", ".json"];
+    let mut env = env.clone();
+    env.dir = folder(&env, payload);
+    let Some((_, top)) = repository(&env, payload) else { return Ok(false) };
+    let is_source = |it: &git::Dirty| {
+        !it.new || SOURCES.iter().any(|end| it.path.as_bytes().ends_with(end.as_bytes()))
+    };
+    if git::dirty(&top)?.iter().any(is_source) {
+        return Ok(false);
+    }
+    let world = World::open(&env)?;
+    let judged = check(&world, &Options::default(), &Surroundings::read(&env))?;
+    let mut previews =
+        judged.verdict.obligations.iter().filter(|it| it.requirement == "preview").peekable();
+    Ok(previews.peek().is_some() && previews.all(|it| it.state == State::Satisfied))
 }
 
 fn keep(env: &Env, payload: &Payload) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use crate::fixture::feed;
 use crate::shop::{Said, Shop, approve, commit_unwatched, countersign, judged};
 
 const POLICY: &str = r#"
@@ -186,4 +187,26 @@ fn a_plan_is_shown_for_a_pull_request() {
     assert_eq!(document["previews"][0]["counts"]["delete"], 3);
     let output = shop.ana.countersign(&["check", "--format", "markdown"]);
     assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn the_guard_lets_an_agent_apply_only_what_was_previewed() {
+    let group = json!({ "ingress": [{ "from_port": 1 }] });
+    let more = json!({ "ingress": [{ "from_port": 1 }, { "from_port": 2 }] });
+    let Some(shop) = incident(&plan(&["update"], &group, &more)) else { return };
+    let apply = || {
+        let payload = json!({
+            "session_id": "s", "cwd": shop.ana.path().join("infra"), "hook_event_name": "PreToolUse",
+            "tool_name": "Bash", "tool_input": { "command": "terraform apply -auto-approve" }, "tool_use_id": "t",
+        });
+        let words = ["record", "--agent", "claude-code", "--guard"];
+        feed(shop.ana.countersign_command(&words), payload.to_string().as_bytes()).status.code()
+    };
+    assert_eq!(apply(), Some(2));
+    let said = countersign(&shop.ana, &["preview", "--only", "plan", "--plan", "infra/plan.json"]);
+    assert_eq!(said.code, Some(0), "{}", said.text);
+    assert_eq!(apply(), Some(0));
+    // What is not committed was not previewed.
+    shop.ana.write("infra/edge.tf", "# something else\n");
+    assert_eq!(apply(), Some(2));
 }

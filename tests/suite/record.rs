@@ -333,3 +333,111 @@ fn the_guard_refuses_in_the_agents_own_way() {
     let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((output.status.code(), &answer["permission"]), (Some(0), &json!("deny")));
 }
+
+/// Every agent, connected and disconnected, for the user and for the project.
+#[test]
+fn an_agent_is_connected_and_disconnected() {
+    let repo = prepared(&[("a.rs", "let first = 1;\n")]);
+    let run = |words: &[&str]| {
+        let output = repo.countersign(&[&["agents"], words].concat());
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    };
+    let all = [
+        "claude-code",
+        "codex",
+        "cursor",
+        "gemini-cli",
+        "qwen-code",
+        "github-copilot",
+        "windsurf",
+        "factory-droid",
+        "opencode",
+        "cline",
+    ];
+    let files = |folder: &std::path::Path| {
+        let found = Command::new("find")
+            .arg(folder)
+            .args(["-type", "f", "-not", "-path", "*/.git/*", "-not", "-path", "*/.cache/*"])
+            .output()
+            .unwrap();
+        let mut lines: Vec<String> =
+            String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    for (scope, folder) in [("user", repo.home()), ("project", repo.path().to_owned())] {
+        let before = files(&folder);
+        for agent in all {
+            let (_, diff) = run(&["connect", agent, "--scope", scope, "--dry-run"]);
+            assert!(diff.contains("record") && diff.contains("+++"), "{diff}");
+            assert_eq!(files(&folder), before, "a dry run changes nothing");
+            let (code, said) = run(&["connect", agent, "--scope", scope]);
+            assert!(code == Some(0) && said.contains("is connected:"), "{agent} {said}");
+            let (_, said) = run(&["connect", agent, "--scope", scope]);
+            assert!(said.contains("connected already"), "{said}");
+            let (_, list) = run(&["list", "--format", "json"]);
+            let list: Value = serde_json::from_str(&list).unwrap();
+            assert_eq!(
+                (&list["connected"][0]["agent"], &list["connected"][0]["scope"]),
+                (&json!(agent), &json!(scope))
+            );
+            let (_, said) = run(&["disconnect", agent]);
+            assert!(said.contains("is disconnected"), "{said}");
+            assert_eq!(files(&folder), before, "{agent}");
+        }
+    }
+    assert!(run(&["disconnect", "codex"]).1.contains("is not connected"));
+    let (code, said) = run(&["connect", "amp"]);
+    assert!(code == Some(2) && said.contains("experimental"), "{said}");
+    let (code, said) = run(&["connect", "claude-cod"]);
+    assert!(code == Some(2) && said.contains("agents connect claude-code"), "{said}");
+}
+
+#[test]
+fn others_settings_stay_as_they_are() {
+    let repo = prepared(&[("a.rs", "let first = 1;\n")]);
+    let run = |words: &[&str]| repo.countersign(&[&["agents"], words].concat());
+    let path = repo.home().join(".claude/settings.json");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let theirs = "{\n    \"hooks\": {\n        \"PostToolUse\": [\n            {\"matcher\": \"*\", \"hooks\": [{\"type\": \"command\", \"command\": \"theirs\"}]}\n        ]\n    }\n}\n";
+    std::fs::write(&path, theirs).unwrap();
+    assert!(run(&["connect", "claude-code", "--guard"]).status.success());
+    let both = std::fs::read_to_string(&path).unwrap();
+    let hooks: Value = serde_json::from_str(&both).unwrap();
+    assert_eq!(hooks["hooks"]["PostToolUse"].as_array().unwrap().len(), 2, "{both}");
+    // What was written runs: the guard of the very command refuses.
+    let command = hooks["hooks"]["PreToolUse"][0]["hooks"][0]["command"].as_str().unwrap();
+    let payload = claude(
+        &repo,
+        "PreToolUse",
+        "toolu_1",
+        "Bash",
+        json!({ "command": "git push --no-verify" }),
+    );
+    let mut shell = repo.command("sh");
+    shell.args(["-c", command]);
+    assert_eq!(feed(shell, payload.to_string().as_bytes()).status.code(), Some(2));
+    assert!(run(&["disconnect", "claude-code"]).status.success());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), theirs);
+    std::fs::write(&path, "{ no json").unwrap();
+    let output = run(&["connect", "claude-code"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "{ no json");
+    // Settings that are kept elsewhere stay a link; a repository's do not lead out of it.
+    #[cfg(unix)]
+    {
+        let kept = repo.home().join("dotfiles.json");
+        std::fs::write(&kept, theirs).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&kept, &path).unwrap();
+        assert!(run(&["connect", "claude-code"]).status.success());
+        assert!(
+            path.is_symlink() && std::fs::read_to_string(&kept).unwrap().contains("record --agent")
+        );
+        std::os::unix::fs::symlink(repo.home(), repo.path().join(".codex")).unwrap();
+        let output = run(&["connect", "codex", "--scope", "project"]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(!repo.home().join("hooks.json").exists());
+    }
+}

@@ -17,6 +17,8 @@ pub struct Dirty {
     pub path: RepoPath,
     /// It is not there any more.
     pub gone: bool,
+    /// git does not know it yet.
+    pub new: bool,
 }
 
 impl Dirty {
@@ -48,7 +50,7 @@ pub fn dirty(top: &Path) -> Result<Vec<Dirty>, GitError> {
             let gone = state.get(1) == Some(&b'D') || state.starts_with(b"D ");
             // A folder is a repository of its own.
             let path = Some(path).filter(|it| !it.is_empty() && !it.ends_with(b"/"))?;
-            Some(Dirty { path: RepoPath::new(path), gone })
+            Some(Dirty { path: RepoPath::new(path), gone, new: state == b"?? " })
         })
         .collect())
 }

@@ -2,32 +2,42 @@
 
 use serde_json::json;
 
-use crate::cli::args::{self, AgentsCommand, Format};
+use super::steps;
+use crate::cli::args::{self, AgentsCommand, Format, ScopeName};
 use crate::cli::exit::Exit;
 use crate::cli::output::Style;
 use crate::cli::{Context, unsupported};
 use crate::gate::change::printable;
+use crate::gate::connect::Scope;
 use crate::jobs::agents::{Failures, Row, failures, list};
+use crate::jobs::connect::{self, Outcome};
 use crate::jobs::{Error, ErrorKind};
 
 /// Runs one of the commands about agents; needs no repository.
 pub fn run(context: &Context, arguments: &args::Agents) -> Result<Exit, Error> {
-    match arguments.command {
+    match &arguments.command {
         None | Some(AgentsCommand::List) => {}
+        Some(AgentsCommand::Connect(arguments)) => return connect(context, arguments),
+        Some(AgentsCommand::Disconnect(arguments)) => return disconnect(context, arguments),
     }
     let output = &context.output;
     let rows = list(&context.env);
     let lost = failures(&context.env);
+    let connected = connect::connections(&context.env);
     match output.format {
         Format::Json => {
-            let document =
-                json!({ "schema": "countersign.agents/1", "agents": rows, "failures": lost });
+            let document = json!({ "schema": "countersign.agents/1", "agents": rows, "connected": connected, "failures": lost });
             let text = serde_json::to_string_pretty(&document)
                 .map_err(|error| Error::new(ErrorKind::Internal, error))?;
             output.json(&text);
         }
         Format::Text => {
             text(context, &rows);
+            for it in connected {
+                let guard = if it.guard { ", with the guard" } else { "" };
+                let (scope, file) = (it.scope, printable(&it.file));
+                output.say(&format!("{} is connected{guard} ({scope}: {file})", it.agent));
+            }
             if let Some(Failures { count, last, reason }) = lost {
                 output.note(&format!(
                     "note: {count} calls of agents' hooks could not be kept, the last at {last}: {}",
@@ -40,6 +50,54 @@ pub fn run(context: &Context, arguments: &args::Agents) -> Result<Exit, Error> {
         }
     }
     Ok(Exit::Passed)
+}
+
+fn scope(name: ScopeName) -> Scope {
+    match name {
+        ScopeName::Project => Scope::Project,
+        ScopeName::User => Scope::User,
+    }
+}
+
+fn connect(context: &Context, arguments: &args::Connect) -> Result<Exit, Error> {
+    let args::Connect { agent, guard, dry_run, .. } = arguments;
+    let scope = scope(arguments.scope);
+    let outcome = connect::connect(&context.env, agent, scope, *guard, *dry_run)?;
+    let output = &context.output;
+    if *dry_run {
+        output.data(&steps::diff(&outcome.steps));
+    } else if outcome.steps.is_empty() {
+        output.say(&format!("{agent} is connected already: {}", shown(&outcome)));
+    } else {
+        let head = output.style(Style::Good, &format!("{agent} is connected:"));
+        output.say(&format!("{head} {}", shown(&outcome)));
+        output.say(outcome.then);
+        if scope == Scope::Project {
+            output.say("everybody who works here needs `countersign` on PATH");
+        }
+    }
+    Ok(Exit::Passed)
+}
+
+fn disconnect(context: &Context, arguments: &args::Disconnect) -> Result<Exit, Error> {
+    let args::Disconnect { agent, dry_run, .. } = arguments;
+    let scope = arguments.scope.map(scope);
+    let outcome = connect::disconnect(&context.env, agent, scope, *dry_run)?;
+    let output = &context.output;
+    if outcome.steps.is_empty() {
+        output.say(&format!("{agent} is not connected"));
+    } else if *dry_run {
+        output.data(&steps::diff(&outcome.steps));
+    } else {
+        let head = output.style(Style::Good, &format!("{agent} is disconnected:"));
+        output.say(&format!("{head} {}", shown(&outcome)));
+    }
+    Ok(Exit::Passed)
+}
+
+fn shown(outcome: &Outcome) -> String {
+    let files = outcome.files.iter().map(|it| printable(&it.to_string_lossy()));
+    files.collect::<Vec<_>>().join(", ")
 }
 
 fn text(context: &Context, rows: &[Row]) {
