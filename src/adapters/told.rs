@@ -13,8 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use super::env::Env;
 use super::fs::{self, FsError};
+use super::git::Layout;
+use crate::gate::change::RepoPath;
+use crate::gate::record::canonical::{is_sha256, sha256};
 use crate::gate::time::Timestamp;
 use crate::gate::told::lines::Told;
+use crate::gate::told::others::{self, Lined};
 
 /// When the edits have this many bytes, they are set aside and begun anew.
 const LIMIT: u64 = 8 << 20;
@@ -144,6 +148,70 @@ impl ToldStore {
             }
         }
     }
+}
+
+/// The most bytes of git-ai's and Agent Trace's lists that are read, the newest.
+const OTHERS: u64 = 64 << 20;
+
+/// The largest file whose lines are looked at, in bytes.
+const FILE_LIMIT: u64 = 4 << 20;
+
+/// How much later than its record a file may have been written, in seconds.
+const SAME: i64 = 2;
+
+/// What git-ai's working logs and Agent Trace's records tell of these files, and
+/// how many of their lines could not be read. A content of which we cannot be
+/// sure that it is the one that was recorded tells nothing.
+pub fn of_others(layout: &Layout, paths: &[&RepoPath], now: Timestamp) -> (Vec<Told>, u64) {
+    let (mut told, mut skipped) = (Vec::new(), 0);
+    let head = layout.head.as_ref().map_or("initial", |it| it.as_str());
+    let mut places = vec![layout.git_dir.join("ai"), layout.common_dir.join("ai")];
+    places.dedup();
+    for place in places {
+        let log = place.join("working_logs").join(head);
+        let initial = fs::read_plain(&log.join("INITIAL"), OTHERS).unwrap_or_default();
+        let (files, bad) = others::working_log(&initial, &newest(&log.join("checkpoints.jsonl")));
+        skipped += bad;
+        for (path, lined) in wanted(paths, &files) {
+            let Some(name) = lined.content.as_deref().filter(|it| is_sha256(it)) else { continue };
+            let blob = fs::read_plain(&log.join("blobs").join(name), FILE_LIMIT);
+            if let Ok(content) = blob.as_ref().map_err(drop)
+                && sha256(content) == name
+            {
+                told.extend(others::edits(path.as_bytes(), content, lined, now));
+            }
+        }
+    }
+    let Some(top) = &layout.toplevel else { return (told, skipped) };
+    let (files, bad) = others::agent_trace(&newest(&top.join(".agent-trace/traces.jsonl")));
+    skipped += bad;
+    for (path, lined) in wanted(paths, &files) {
+        let Ok(file) = fs::resolve(&top.join(path.to_text())) else { continue };
+        // The numbers are those of the moment; afterwards nobody wrote the file.
+        let written = fs::open_plain(&file).map(|(_, plain)| plain.modified / 1_000_000_000);
+        let same = written.is_ok_and(|it| lined.time.is_some_and(|time| it <= time.0 + SAME));
+        if same && let Ok(content) = fs::read_plain(&file, FILE_LIMIT) {
+            told.extend(others::edits(path.as_bytes(), &content, lined, now));
+        }
+    }
+    (told, skipped)
+}
+
+/// The end of a list, from the beginning of a line; nothing where it cannot be read.
+fn newest(path: &Path) -> Vec<u8> {
+    let mut bytes = fs::read_end(path, OTHERS).unwrap_or_default();
+    if bytes.len() as u64 >= OTHERS {
+        let line = bytes.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |it| it + 1);
+        bytes.drain(..line);
+    }
+    bytes
+}
+
+fn wanted<'a>(
+    paths: &'a [&'a RepoPath],
+    files: &'a BTreeMap<String, Lined>,
+) -> impl Iterator<Item = (&'a RepoPath, &'a Lined)> {
+    paths.iter().filter_map(|path| Some((*path, files.get(&path.to_text())?)))
 }
 
 /// The key at a line's beginning.

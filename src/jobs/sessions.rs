@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::adapters::git::Detail;
-use crate::adapters::told::ToldStore;
+use crate::adapters::told::{self, ToldStore};
 use crate::adapters::traces::{self, Limits, Notes, Traces, Wanted};
 use crate::gate::change::RepoPath;
 use crate::gate::time::Timestamp;
@@ -100,10 +100,13 @@ pub fn told(
     let store = ToldStore::new(&world.git.layout().common_dir);
     let folded: BTreeSet<String> =
         paths.iter().map(|path| folded_path_key(path.as_bytes())).collect();
-    if !store.is_used() {
-        return Ok((BTreeMap::new(), 0));
+    let (others, mut skipped) = told::of_others(world.git.layout(), paths, world.env.now);
+    if others.is_empty() && !store.is_used() {
+        return Ok((BTreeMap::new(), skipped));
     }
-    let (told, skipped) = store.edits(&folded, since(world)?)?;
+    let (mut told, bad) = store.edits(&folded, since(world)?)?;
+    skipped += bad;
+    told.extend(others);
     let ignore_case = world.git.config()?.bool("core.ignorecase")?.unwrap_or(false);
     let key = |path: &RepoPath| match ignore_case {
         true => folded_path_key(path.as_bytes()),

@@ -441,3 +441,40 @@ fn others_settings_stay_as_they_are() {
         assert!(!repo.home().join("hooks.json").exists());
     }
 }
+
+#[test]
+fn what_git_ai_and_agent_trace_recorded_is_marked() {
+    if is_below_an_agent() {
+        return;
+    }
+    let repo = prepared(&[("a.rs", "let first = 1;\n"), ("b.rs", "let other = 1;\n")]);
+    let content = "let first = 1;\nlet by_agent = 2;\nlet by_hand = 3;\n";
+    let blob = countersign::gate::record::canonical::sha256(content.as_bytes());
+    let log = repo.path().join(".git/ai/working_logs").join(repo.oid("HEAD").as_str());
+    std::fs::create_dir_all(log.join("blobs")).unwrap();
+    std::fs::write(log.join("blobs").join(&blob), content).unwrap();
+    let checkpoint = json!({ "kind": "AiAgent", "entries": [{ "file": "a.rs", "blob_sha": blob, "line_attributions": [
+        { "start_line": 2, "end_line": 2, "author_id": "s_f8fd3067c13536::t_c76cb06422514a", "overrode": null } ] }],
+        "timestamp": 1_795_402_964, "agent_id": { "tool": "claude", "id": "sess-1", "model": "m" }, "api_version": "checkpoint/1.0.0" });
+    std::fs::write(log.join("checkpoints.jsonl"), format!("{checkpoint}\n")).unwrap();
+    repo.write("a.rs", content.replace("let first", "let above = 0;\nlet first"));
+    repo.write("b.rs", "let other = 1;\nlet by_agent = 2;\nlet by_agent_too = 3;\n");
+    let now = countersign::adapters::env::now().to_string();
+    let trace = json!({ "version": "1.0", "id": "x", "timestamp": now, "tool": { "name": "cursor" }, "files": [{ "path": "b.rs", "conversations": [
+        { "contributor": { "type": "ai" }, "ranges": [{ "start_line": 2, "end_line": 3 }] }] }] });
+    repo.write(".agent-trace/traces.jsonl", format!("{trace}\n"));
+    check(&repo, &["a.rs:3-3 claude-code", "b.rs:2-3 cursor"]);
+}
+
+#[test]
+fn what_aider_applied_is_marked() {
+    if is_below_an_agent() {
+        return;
+    }
+    let repo = prepared(&[("src/a.rs", "fn total() {}\n"), (".gitignore", ".aider*\n")]);
+    let history = std::fs::read_to_string("tests/fixtures/traces/aider-0.86.md").unwrap();
+    repo.write(".aider.chat.history.md", history);
+    repo.write("src/a.rs", "fn total() {\n    count();\n}\nfn by_hand() {}\n");
+    repo.write("src/b.rs", "fn refused() {}\n");
+    check(&repo, &["src/a.rs:1-3 aider"]);
+}

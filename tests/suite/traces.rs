@@ -18,7 +18,7 @@ use super::fixture::TestRepo;
 /// Records written by hand in the shapes that others published. A version in the
 /// name is that of the agent that is known to write so; without one it is not known.
 fn fixture(name: &str) -> String {
-    let ending = if name.ends_with(".json") { "" } else { ".jsonl" };
+    let ending = if name.ends_with(".json") || name.ends_with(".md") { "" } else { ".jsonl" };
     std::fs::read_to_string(format!("tests/fixtures/traces/{name}{ending}")).unwrap()
 }
 

@@ -133,7 +133,7 @@ pub struct Holding {
 pub fn holdings(env: &Env) -> Vec<Holding> {
     let mut holdings = Vec::new();
     for source in SOURCES {
-        for folder in folders(env, source) {
+        for folder in folders(env, source, &[]) {
             let mut found = Vec::new();
             let mut notes = Notes::default();
             walk(source, &folder, Search::default(), &mut found, &mut notes);
@@ -173,7 +173,7 @@ pub fn read(env: &Env, git: &Git, store: &Store, wanted: &Wanted<'_>) -> Traces 
         budget: wanted.limits.bytes,
     };
     let mut index = Index::load(store, &trees);
-    let mut files = find(env, wanted.since, &mut reading.notes);
+    let mut files = find(env, &trees, wanted.since, &mut reading.notes);
     files.sort_by_key(|it| std::cmp::Reverse(it.plain.modified));
     reading.notes.left += files.len().saturating_sub(wanted.limits.files) as u64;
     files.truncate(wanted.limits.files);
@@ -206,7 +206,10 @@ fn work_trees(layout: &Layout) -> Vec<PathBuf> {
 }
 
 /// The folders of a source that are there, links resolved, each once.
-fn folders(env: &Env, source: &Source) -> Vec<PathBuf> {
+fn folders(env: &Env, source: &Source, trees: &[PathBuf]) -> Vec<PathBuf> {
+    if source.is_in_tree() {
+        return trees.to_vec();
+    }
     let place = |pattern: &str| {
         let (start, rest) = pattern.split_once('/').unwrap_or((pattern, ""));
         let base = match start.strip_prefix('$') {
@@ -227,19 +230,19 @@ fn folders(env: &Env, source: &Source) -> Vec<PathBuf> {
 }
 
 /// The files to look at: where the environment names sessions, theirs alone.
-fn find(env: &Env, since: Timestamp, notes: &mut Notes) -> Vec<Candidate> {
+fn find(env: &Env, trees: &[PathBuf], since: Timestamp, notes: &mut Notes) -> Vec<Candidate> {
     let mut found = Vec::new();
     for source in SOURCES {
         let id = source.session.and_then(|name| env.get(name));
         let Some(id) = id.filter(|id| is_session_id(id)) else { continue };
-        for folder in folders(env, source) {
+        for folder in folders(env, source, trees) {
             let search = Search { id: Some(id), since: None };
             walk(source, &folder, search, &mut found, notes);
         }
     }
     if found.is_empty() {
         for source in SOURCES {
-            for folder in folders(env, source) {
+            for folder in folders(env, source, trees) {
                 let search = Search { id: None, since: Some(since) };
                 walk(source, &folder, search, &mut found, notes);
             }
@@ -300,7 +303,10 @@ fn walk(
                 None => open.push((path, depth + 1, fitting)),
                 Some(plain) => {
                     let named = if first.named { path.file_stem() } else { folder.file_name() };
-                    let name = named.unwrap_or_default().to_string_lossy().into_owned();
+                    let name = match source.is_in_tree() {
+                        true => folder.to_string_lossy().into_owned(),
+                        false => named.unwrap_or_default().to_string_lossy().into_owned(),
+                    };
                     found.push(Candidate { source, path, name, plain });
                 }
             }

@@ -5,6 +5,7 @@
 //! - Continue, `sessions/<id>.json`: `history` with `toolCallStates`;
 //! - Amp, `threads/<id>.json`: `messages` with `tool_use` and `tool_result` blocks;
 //! - OpenCode, before it kept a database, `storage/part/<message>/<part>.json`: one call each.
+//! - Aider, `.aider.chat.history.md` in a work tree: Markdown, see [`aider`].
 //!
 //! Shapes as others published them of their own sessions; Amp's and Cline's are
 //! the least sure.
@@ -16,12 +17,15 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::session::{End, Session};
-use super::{Found, NAME, Reader, Skipped, name, part, text, tool};
+use super::{Found, NAME, Reader, Skipped, aider, name, part, text, tool};
 use crate::gate::time::Timestamp;
 
 /// Reads one document, given whole as the line at offset 0.
 #[derive(Debug)]
 pub struct Document {
+    agent: &'static str,
+    /// The name that the session has where the document does not tell one.
+    name: String,
     session: Session,
     kind: Kind,
 }
@@ -33,6 +37,8 @@ pub enum Kind {
     Continue,
     Amp,
     OpenCode,
+    /// The name is the folder's in which the file stands.
+    Aider,
 }
 
 /// What Cline and its kin write before the folder, into every request.
@@ -191,7 +197,17 @@ impl Document {
     /// A reader of one document of `agent`; `session` is the name it has where
     /// the document does not tell one.
     pub fn new(agent: &'static str, session: &str, kind: Kind) -> Document {
-        Document { session: Session::new(agent, session), kind }
+        let name = session.to_owned();
+        Document { agent, name, session: Session::new(agent, session), kind }
+    }
+
+    fn aider(&mut self, bytes: &[u8], found: &mut Vec<Found>) {
+        for chat in aider::chats(&String::from_utf8_lossy(bytes)) {
+            self.session = Session::new(self.agent, &format!("chat of {}", chat.began));
+            self.session.cwd = Some(self.name.clone());
+            self.session.model = chat.model;
+            self.session.call(None, 0, None, chat.edits, found);
+        }
     }
 
     fn cline(&mut self, bytes: &[u8], found: &mut Vec<Found>) {
@@ -271,8 +287,11 @@ impl Document {
 
 impl Reader for Document {
     fn line(&mut self, _at: u64, line: &[u8], found: &mut Vec<Found>) -> Result<(), Skipped> {
-        serde_json::from_slice::<&RawValue>(line).map_err(|_| Skipped)?;
+        if self.kind != Kind::Aider {
+            serde_json::from_slice::<&RawValue>(line).map_err(|_| Skipped)?;
+        }
         match self.kind {
+            Kind::Aider => self.aider(line, found),
             Kind::Cline => self.cline(line, found),
             Kind::Continue => self.continue_dev(line, found),
             Kind::Amp => self.amp(line, found),
@@ -295,7 +314,7 @@ impl Reader for Document {
             Kind::Cline => folder_of_cline(line),
             Kind::Continue => serde_json::from_slice::<Continue<'_>>(line).ok()?.folder,
             Kind::Amp => folder_of_amp(serde_json::from_slice::<Thread<'_>>(line).ok()?.env),
-            Kind::OpenCode => None,
+            Kind::OpenCode | Kind::Aider => None,
         }
     }
 }

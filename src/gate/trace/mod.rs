@@ -4,6 +4,7 @@
 //! a row of [`source::SOURCES`]. Readers take one line after the other. A line
 //! that is malformed, cut off or hostile costs only itself.
 
+pub mod aider;
 pub mod apply_patch;
 pub mod claude_code;
 pub mod codex;

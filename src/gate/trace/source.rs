@@ -16,7 +16,7 @@ pub struct Source {
     /// The agent's id in the catalogue.
     pub agent: &'static str,
     /// Folders that hold them: `~` is the home, `$NAME` a variable; a folder
-    /// whose variable is not set is left out.
+    /// whose variable is not set is left out; `{tree}` is every work tree's top.
     pub folders: &'static [&'static str],
     /// Files below a folder, part by part; `*` is any text within a part, and
     /// `{id}` the session's id (any text, where none is known).
@@ -200,6 +200,13 @@ pub const SOURCES: &[Source] = &[
         session: None,
         format: Format::Document(Kind::OpenCode),
     },
+    Source {
+        agent: "aider",
+        folders: &["{tree}"],
+        files: &[".aider.chat.history.md"],
+        session: None,
+        format: Format::Document(Kind::Aider),
+    },
 ];
 
 impl Source {
@@ -214,6 +221,11 @@ impl Source {
             }
         };
         self.files.iter().map(pattern).collect()
+    }
+
+    /// Whether the files stand in the work tree, and the folder names the session.
+    pub fn is_in_tree(&self) -> bool {
+        self.folders.contains(&"{tree}")
     }
 
     /// Whether files are never written to again, so that a folder in which none
@@ -274,7 +286,7 @@ mod tests {
         for source in SOURCES {
             assert!(Catalogue::built_in().knows(source.agent), "{}", source.agent);
             assert!(source.files.iter().all(|it| !it.contains("..") && !it.starts_with('/')));
-            assert!(source.folders.iter().all(|it| it.starts_with(['~', '$'])));
+            assert!(source.folders.iter().all(|it| it.starts_with(['~', '$']) || *it == "{tree}"));
         }
     }
 
