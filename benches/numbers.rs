@@ -80,6 +80,7 @@ fn main() {
     previews(&place);
     coverage(&place);
     sessions(&place);
+    told(&place);
 }
 
 /// The folder that all repositories lie in, and the environment they see.
@@ -507,6 +508,42 @@ fn sessions(place: &Place) {
     // The shell's clock has coarse ticks.
     let mean = again.sum::<f64>() / 9.0;
     row("scan of 100 MB, 2 MB of it new", mean, None, "<= 30 ms");
+}
+
+/// `record`, as an agent's hook calls it: of an edit, and before and after a
+/// shell command, beside the two `git status` that it takes.
+fn told(place: &Place) {
+    let mut input = String::from("commit refs/heads/main\n");
+    input.push_str(&header(0, "Begin\n"));
+    for number in 0..2000 {
+        file(&mut input, &format!("src/p{}/f{number}.rs", number % 50), "fn main() {}\n");
+    }
+    let dir = place.repository("told", &input);
+    let text: String =
+        (0..200).map(|number| format!("    let value_{number} = {number};\n")).collect();
+    let payload = |name: &str, event: &str, tool: &str, input: serde_json::Value| {
+        let payload = serde_json::json!({
+            "session_id": "0a1b2c3d-0000-4000-8000-000000000001", "cwd": dir, "hook_event_name": event,
+            "tool_name": tool, "tool_use_id": "toolu_1", "tool_input": input,
+        });
+        std::fs::write(place.folder.join(name), payload.to_string()).unwrap();
+    };
+    let path = dir.join("src/p1/f1.rs");
+    let edit = serde_json::json!({ "file_path": path, "old_string": "", "new_string": text });
+    payload("edit", "PostToolUse", "Edit", edit);
+    let command = serde_json::json!({ "command": "make" });
+    payload("before", "PreToolUse", "Bash", command.clone());
+    payload("after", "PostToolUse", "Bash", command);
+    let record = |name: &str| format!("'{BINARY}' record --agent claude-code <../{name}");
+    let timed = |count: usize, each: String| Timed { dir: &dir, count, each };
+    let (ours, start) =
+        place.compare(5, timed(50, record("edit")), timed(50, format!("'{BINARY}' --version")));
+    row("record of an edit of 200 lines", ours, None, "<= 10 ms");
+    row("  of which the program's start", start, None, "");
+    let both = format!("{}; {}", record("before"), record("after"));
+    let status = "git status -uall --porcelain; git status -uall --porcelain".to_owned();
+    let (ours, git) = place.compare(5, timed(10, both), timed(10, status));
+    row("record of a command, 2000 files", ours, Some(git), "");
 }
 
 /// A call of an agent and its result, as Claude Code writes them.
