@@ -167,6 +167,8 @@ pub enum Command {
     Ledger(Ledger),
     /// List what was judged here
     Log(Log),
+    /// Show the evidence for a range, and whether it is complete
+    Audit(Audit),
     /// Show the whole story in a throw-away repository
     Demo(Demo),
     /// What git's hooks call
@@ -513,6 +515,12 @@ pub enum Ledger {
         #[arg(value_name = "ID")]
         id: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    #[command(flatten)]
+    pub range: RangeArguments,
 }
 
 #[derive(Debug, Args)]

@@ -107,6 +107,7 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Error> {
         Command::Check(arguments) => commands::check::run(context, arguments),
         Command::Explain(arguments) => commands::explain::run(context, arguments),
         Command::WhoCan(arguments) => commands::explain::who(context, arguments),
+        Command::Audit(arguments) => commands::audit::run(context, arguments),
         Command::Log(arguments) => commands::log::run(context, arguments),
         Command::Hook(arguments) => commands::hook::run(context, arguments),
         Command::Demo(arguments) => commands::demo::run(context, arguments),

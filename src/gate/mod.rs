@@ -39,5 +39,6 @@ pub mod similarity;
 pub mod time;
 pub mod told;
 pub mod trace;
+pub mod trail;
 pub mod trailer;
 pub mod verdict;

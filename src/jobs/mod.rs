@@ -11,6 +11,7 @@ use crate::adapters::signature::SignatureError;
 pub mod agents;
 pub mod ambient;
 pub mod approve;
+pub mod audit;
 pub mod chain;
 pub mod check;
 pub mod commit_msg;

@@ -144,6 +144,44 @@ fn the_checkout_is_reviewed_once_and_then_only_what_is_new() {
     ci(&shop, "checkout-unit");
     lands(&shop);
     verifies_without_us(&shop);
+    tells_an_auditor(&shop);
+}
+
+/// What landed is shown to be complete, in any clone; what landed past the
+/// gate is shown not to be, and that change alone.
+#[track_caller]
+fn tells_an_auditor(shop: &Shop) {
+    let auditor = shop.hub.clone_as("second-auditor", &[]);
+    let start = auditor.git(&["rev-list", "--max-parents=0", "origin/main"]);
+    let reviewed = format!("{start}..origin/main");
+    let said = countersign(&auditor, &["audit", &reviewed]);
+    assert!(said.passes(), "{}", said.text);
+    let evidence = [
+        format!("evidence for {reviewed} on refs/heads/main: complete\n"),
+        "chi@example.com: round totals  * claude-code\n".to_owned(),
+        "  checkout-assisted approvals satisfied: approved by bo\n".to_owned(),
+        "  checkout-assisted tests satisfied: ".to_owned(),
+        " approval by bo, ".to_owned(),
+        " run by ci, ".to_owned(),
+    ];
+    for line in evidence {
+        assert!(said.text.contains(&line), "{line}\n{}", said.text);
+    }
+    auditor.write(CART, "fn total() { panic!() }\n");
+    commit_unwatched(&auditor, &format!("quickly{}", crate::shop::BY_CLAUDE));
+    let said = countersign(&auditor, &["audit", "--format", "json", &format!("{start}..HEAD")]);
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    let audit: serde_json::Value = serde_json::from_str(&said.text).unwrap();
+    assert_eq!(
+        (&audit["schema"], &audit["complete"]),
+        (&"countersign.audit/1".into(), &false.into())
+    );
+    let changes = audit["changes"].as_array().unwrap();
+    let open: Vec<&serde_json::Value> =
+        changes.iter().filter(|it| it["complete"] == false).collect();
+    assert_eq!(open.len(), 1, "{}", said.text);
+    assert_eq!(open[0]["commits"][0]["subject"], "quickly");
+    assert_eq!(open[0]["head"], auditor.oid("HEAD").as_str());
 }
 
 #[test]

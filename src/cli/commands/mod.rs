@@ -2,6 +2,7 @@
 
 pub mod agents;
 pub mod approve;
+pub mod audit;
 pub mod check;
 pub mod completions;
 pub mod demo;

@@ -60,6 +60,10 @@ impl Row {
     /// for lines of code, which break where they have to. `measure` tells the
     /// columns of a character.
     pub fn wrapped(&self, width: usize, measure: fn(char) -> usize) -> Vec<Row> {
+        // No character takes more columns than bytes.
+        if self.spans.iter().map(|(_, text)| text.len()).sum::<usize>() <= width {
+            return vec![self.clone()];
+        }
         let spans = self.spans.iter();
         let characters: Vec<(Tone, char)> =
             spans.flat_map(|(tone, text)| text.chars().map(|it| (*tone, it))).collect();
