@@ -16,7 +16,7 @@ use crate::gate::told::lines::{
     keys_read, keys_written, path_key, written,
 };
 use crate::gate::told::payload::{self, Act, File, Form, Payload, Phase, Write};
-use crate::gate::trace::place::Places;
+use crate::gate::trace::place::{Places, is_absolute};
 use crate::gate::verdict::State;
 
 use super::Error;
@@ -137,15 +137,14 @@ fn folder(env: &Env, payload: &Payload) -> PathBuf {
 /// Where a path leads; `None` if that is in no repository.
 fn place(env: &Env, payload: &Payload, path: &str) -> Option<Placed> {
     let folder = folder(env, payload);
-    let file = folder.join(path.strip_prefix("file://").unwrap_or(path));
-    place_here(&file).or_else(|| {
-        // A path as another system spells it.
-        let top = Glance::above(&fs::resolve(&folder).ok()?)?.1;
-        let places = Places::new([top.to_str()?], false);
-        let cwd = payload.cwd.as_deref().or(folder.to_str());
-        let path = places.repo_path(cwd, path)?;
-        place_here(&top.join(path.to_text()))
-    })
+    if Path::new(path).is_absolute() || !is_absolute(path) {
+        return place_here(&folder.join(path));
+    }
+    // As another system spells it, or as an address.
+    let top = Glance::above(&fs::resolve(&folder).ok()?)?.1;
+    let places = Places::new([top.to_str()?], false);
+    let path = places.repo_path(payload.cwd.as_deref().or(folder.to_str()), path)?;
+    place_here(&top.join(path.to_text()))
 }
 
 fn place_here(file: &Path) -> Option<Placed> {

@@ -264,6 +264,40 @@ fn files_are_found_through_links_and_from_work_trees() {
 }
 
 #[test]
+fn files_are_found_as_other_systems_spell_them() {
+    if is_below_an_agent() {
+        return;
+    }
+    let repo = prepared(&[("src/a.rs", "let first = 1;\n")]);
+    let edit = |path: String, cwd: &str, new: &str| {
+        let input = json!({ "file_path": path, "old_string": "let first = 1;\n", "new_string": format!("let first = 1;\n{new}\n") });
+        let mut payload = claude(&repo, "PostToolUse", new, "Edit", input);
+        payload["cwd"] = json!(cwd);
+        told(&repo, &["--agent", "claude-code"], &payload);
+    };
+    let top = repo.path().to_str().unwrap();
+    // An editor on Windows, of a file in WSL.
+    let path = format!(r"\\wsl.localhost\Debian{}\src\a.rs", top.replace('/', r"\"));
+    edit(path, top, "let seen_from_windows = 2;");
+    edit(format!("file://{top}/src/a.rs"), top, "let by_address = 3;");
+    edit("a.rs".to_owned(), &format!("{top}/src"), "let from_the_folder = 4;");
+    // Another case is another file, but where git says that it is not.
+    edit(format!("{top}/SRC/A.rs"), top, "let in_capitals = 5;");
+    let added = "let seen_from_windows = 2;\nlet by_address = 3;\nlet from_the_folder = 4;\n";
+    repo.write("src/a.rs", format!("let first = 1;\n{added}let in_capitals = 5;\n"));
+    repo.git(&["add", "-A"]);
+    let rows = || {
+        let output = repo.countersign(&["scan", "--sessions", "--format", "json"]);
+        String::from_utf8(output.stdout).unwrap().lines().count()
+    };
+    repo.git(&["config", "core.ignorecase", "false"]);
+    assert_eq!(rows(), 3);
+    repo.git(&["config", "core.ignorecase", "true"]);
+    assert_eq!(rows(), 4);
+    check(&repo, &["src/a.rs:2-5 claude-code"]);
+}
+
+#[test]
 fn a_hook_never_fails_its_agent_and_failures_are_counted() {
     let repo = prepared(&[("a.rs", "let first = 1;\n")]);
     let silent = |output: Output| {

@@ -196,12 +196,19 @@ pub fn command(program: &str, agent: &str, guard: bool) -> String {
     format!("{program} record --agent {agent}{guard}")
 }
 
-/// Whether a hook's command is ours.
+/// Whether a hook's command is ours, wherever the program lies and whatever it
+/// is named there.
 fn is_ours(command: &str) -> bool {
     let words = shlex::split(command).unwrap_or_default();
-    let name = words.first().and_then(|it| it.rsplit(['/', '\\']).next());
-    let name = name.map(|it| it.strip_suffix(".exe").unwrap_or(it));
-    name == Some("countersign") && words.get(1).is_some_and(|it| it == "record")
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        [_, "record", "--agent", ..] => true,
+        [program, "record", ..] => {
+            let name = program.rsplit(['/', '\\']).next().unwrap_or(program);
+            name.strip_suffix(".exe").unwrap_or(name) == "countersign"
+        }
+        _ => false,
+    }
 }
 
 /// The file with our hooks in it: what stood there before (`None`: no file),
@@ -569,6 +576,19 @@ mod tests {
             assert_eq!(disconnect(form(agent), "theirs"), Ok(Some("theirs".to_owned())));
         }
         assert!(parse(&copilot("a \"b\"")).is_ok());
+    }
+
+    #[test]
+    fn our_command_is_known_under_every_name() {
+        let known = [
+            "countersign record",
+            "'/opt/my tools/countersign-0.1' record --agent codex --guard",
+            r"'C:\bin\countersign.exe' record",
+            "git-ai checkpoint claude",
+            "other record",
+            "record --agent x",
+        ];
+        assert_eq!(known.map(is_ours), [true, true, true, false, false, false]);
     }
 
     #[test]
