@@ -45,10 +45,15 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Whether an earlier approval leaves nothing to look at: one's own does,
-    /// and others' do where nobody is missing.
+    /// Whether an earlier approval leaves nothing to look at: one's own does, and
+    /// others' do where rules ask and nobody is missing, in whatever way the
+    /// gate found them to hold.
     pub fn is_covered(&self) -> bool {
-        self.own || (!self.wanted && self.earlier.iter().any(|it| it.covers))
+        let others = match self.asked {
+            true => !self.wanted,
+            false => self.earlier.iter().any(|it| it.covers),
+        };
+        self.own || others
     }
 }
 
