@@ -551,13 +551,13 @@ fn quoted(path: &RepoPath) -> Vec<u8> {
 }
 
 #[cfg(unix)]
-fn os_path(path: &RepoPath) -> PathBuf {
+pub(super) fn os_path(path: &RepoPath) -> PathBuf {
     use std::os::unix::ffi::OsStrExt;
     PathBuf::from(std::ffi::OsStr::from_bytes(path.as_bytes()))
 }
 
 #[cfg(not(unix))]
-fn os_path(path: &RepoPath) -> PathBuf {
+pub(super) fn os_path(path: &RepoPath) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(path.as_bytes()).into_owned())
 }
 

@@ -300,6 +300,12 @@ pub fn stamp(path: &Path) -> Option<String> {
     }
 }
 
+/// Dates a file.
+pub fn set_modified(path: &Path, at: std::time::SystemTime) -> Result<(), FsError> {
+    let file = std::fs::File::options().write(true).open(path).map_err(failed("date", path))?;
+    file.set_modified(at).map_err(failed("date", path))
+}
+
 /// The size of a file in bytes; 0 if it is not there.
 pub fn size(path: &Path) -> Result<u64, FsError> {
     match std::fs::metadata(path) {

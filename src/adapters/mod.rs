@@ -10,6 +10,7 @@ pub mod hooks_dir;
 pub mod ledger;
 pub mod marks;
 pub mod process;
+pub mod prove;
 pub mod runner;
 pub mod signature;
 pub mod store;

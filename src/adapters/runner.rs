@@ -6,7 +6,7 @@
 //! where it likes in its checkout, but a run that changes tracked files did not
 //! test the tree, and fails.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Component, Path, PathBuf};
@@ -24,6 +24,7 @@ use crate::gate::coverage::measured::Measured;
 use crate::gate::junit;
 use crate::gate::policy::TestCommand;
 use crate::gate::preview::matches_stars;
+use crate::gate::proof::{Proof, Source};
 use crate::gate::record::TestCounts;
 use crate::gate::record::canonical::sha256;
 use crate::gate::run;
@@ -83,7 +84,7 @@ pub const ALLOWED: &[&str] = &[
 ];
 
 /// A report larger than this is not read.
-const MAX_REPORT: u64 = 64 << 20;
+pub(super) const MAX_REPORT: u64 = 64 << 20;
 /// A plan larger than this is not read.
 pub const MAX_PLAN: u64 = 512 << 20;
 /// How much of a log's beginning is kept.
@@ -111,6 +112,8 @@ pub struct Order<'a> {
     pub interrupted: &'a AtomicBool,
     /// The commands are dry runs: `{out}` is a file, and what they write there is taken.
     pub dry: Option<Dry<'a>>,
+    /// By a test's name what it has to notice: the digest, and the assisted hunks.
+    pub proofs: &'a BTreeMap<String, (String, Vec<Source>)>,
 }
 
 /// Where a dry run is made, and how its plan is shown.
@@ -144,6 +147,8 @@ pub struct Outcome {
     pub counts: Option<TestCounts>,
     /// What the coverage reports of a pass say; the reason, if one cannot be read.
     pub coverage: Option<Result<Measured, String>>,
+    /// Of a pass that had to be proven.
+    pub proof: Option<Proof>,
     /// Names and SHA-256 of the values of the environment that the command saw.
     pub environment: Vec<(String, String)>,
     /// Where the output stands.
@@ -175,6 +180,12 @@ pub enum Event {
     },
     Started {
         test: String,
+    },
+    /// The test passed, and runs again without the assisted lines.
+    Proving {
+        test: String,
+        attempt: usize,
+        of: usize,
     },
     Finished {
         test: String,
@@ -307,6 +318,7 @@ impl Outcome {
             duration: Duration::ZERO,
             counts: None,
             coverage: None,
+            proof: None,
             environment: Vec::new(),
             log: None,
             tail: String::new(),
@@ -349,7 +361,7 @@ fn one(
 }
 
 /// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -361,14 +373,14 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// One test in one checkout.
-struct Attempt<'a> {
-    slot: &'a Slot,
-    test: &'a TestCommand,
-    order: &'a Order<'a>,
+pub(super) struct Attempt<'a> {
+    pub(super) slot: &'a Slot,
+    pub(super) test: &'a TestCommand,
+    pub(super) order: &'a Order<'a>,
     clock: &'a Clock,
-    tell: &'a (dyn Fn(Event) + Sync),
+    pub(super) tell: &'a (dyn Fn(Event) + Sync),
     environment: Vec<(OsString, OsString)>,
-    checkout: PathBuf,
+    pub(super) checkout: PathBuf,
     out: PathBuf,
     files_from: PathBuf,
     log_path: PathBuf,
@@ -376,7 +388,7 @@ struct Attempt<'a> {
 }
 
 /// How a command ended, as far as it decides.
-enum Step {
+pub(super) enum Step {
     Done,
     Failed { exit: Option<i32>, summary: String },
     NotRun(String),
@@ -425,13 +437,7 @@ impl<'a> Attempt<'a> {
         let mut counts = None;
         let step = match self.set_up()? {
             Step::Done => {
-                for pattern in self.test.reports.junit.iter().chain(&self.test.reports.coverage) {
-                    for path in self.reports(pattern) {
-                        fs::remove_file(&path)?;
-                    }
-                }
-                let started = self.slot.aside("started");
-                fs::write(&started, b"")?;
+                let started = self.begin()?;
                 (self.tell)(Event::Started { test: self.test.name.clone() });
                 let (step, took) = self.command(&self.test.run)?;
                 duration = took;
@@ -451,9 +457,9 @@ impl<'a> Attempt<'a> {
             },
             (step, _) => step,
         };
-        let coverage = match step {
-            Step::Done => self.coverage()?,
-            Step::Failed { .. } | Step::NotRun(_) => None,
+        let (coverage, proof) = match step {
+            Step::Done => (self.coverage()?, self.proof()?),
+            Step::Failed { .. } | Step::NotRun(_) => (None, None),
         };
         let counts = counts.and_then(Result::ok);
         let (end, exit, summary) = match step {
@@ -470,11 +476,36 @@ impl<'a> Attempt<'a> {
             duration,
             counts,
             coverage,
+            proof,
             environment: environment_digests(&self.environment),
             log: Some(self.log_path.clone()),
             tail,
             dry,
         })
+    }
+
+    /// Takes earlier reports away, and notes when the run begins.
+    pub(super) fn begin(&self) -> Result<PathBuf, CheckoutError> {
+        for pattern in self.test.reports.junit.iter().chain(&self.test.reports.coverage) {
+            for path in self.reports(pattern) {
+                fs::remove_file(&path)?;
+            }
+        }
+        let started = self.slot.aside("started");
+        fs::write(&started, b"")?;
+        Ok(started)
+    }
+
+    /// Lets a test that passed show that it notices the assisted lines.
+    fn proof(&self) -> Result<Option<Proof>, CheckoutError> {
+        let Some((subject, sources)) = self.order.proofs.get(&self.test.name) else {
+            return Ok(None);
+        };
+        // The run just passed by these reports.
+        match self.names(&self.slot.aside("started")) {
+            Ok(head) => self.prove(subject, sources, &head),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Runs the policy's `setup`, unless it ran in this slot for the same inputs.
@@ -533,7 +564,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Runs one command to its end.
-    fn command(&self, words: &[String]) -> Result<(Step, Duration), CheckoutError> {
+    pub(super) fn command(&self, words: &[String]) -> Result<(Step, Duration), CheckoutError> {
         let words = match self.fill(words) {
             Ok(words) => words,
             Err(summary) => return Ok((Step::Failed { exit: None, summary }, Duration::ZERO)),
@@ -667,7 +698,7 @@ impl<'a> Attempt<'a> {
 
     /// The report files of one pattern: at least one, each written by this run
     /// and lying where it seems to lie.
-    fn fresh(&self, pattern: &str, started: &Path) -> Result<Vec<PathBuf>, String> {
+    pub(super) fn fresh(&self, pattern: &str, started: &Path) -> Result<Vec<PathBuf>, String> {
         let paths = self.reports(pattern);
         if paths.is_empty() {
             return Err(format!("the report `{pattern}` was not written"));

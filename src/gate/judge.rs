@@ -88,11 +88,7 @@ fn rows(
         .iter()
         .map(|staged| {
             let outcome = staged.requirement.judge(case, obligation, evidence, prepared);
-            let places = if outcome.state > State::Waived {
-                staged.requirement.places(case, obligation, evidence)
-            } else {
-                Vec::new()
-            };
+            let places = staged.requirement.places(case, obligation, evidence);
             Row { word: staged.requirement.word(), stage: staged.stage, outcome, places }
         })
         .collect();
@@ -128,6 +124,7 @@ impl Row {
     ) {
         let files: Vec<RepoPath> = obligation.files.iter().map(|file| file.path.clone()).collect();
         let outcome = self.outcome;
+        let mut blocks = false;
         if let Some(level) = level(case, self.stage, &outcome, lifted) {
             let guard =
                 obligation.rule.id == POLICY_CHANGE && outcome.code == Code::ApprovalMissing;
@@ -142,11 +139,10 @@ impl Row {
             finding.next = outcome.next.clone();
             verdict.findings.push(finding);
             // What is asked later, or was waived, is not spelled out.
-            if level == Level::Block {
-                let places = self.places.into_iter();
-                verdict.findings.extend(places.map(|it| it.rule(obligation.rule.id.clone())));
-            }
+            blocks = level == Level::Block;
         }
+        let places = self.places.into_iter().filter(|it| blocks || it.level < Level::Block);
+        verdict.findings.extend(places.map(|it| it.rule(obligation.rule.id.clone())));
         verdict.obligations.push(Judged {
             rule: obligation.rule.id.clone(),
             requirement: self.word,

@@ -6,6 +6,8 @@
 //! elements are counted, never the totals in attributes, which many tools leave
 //! out and some get wrong.
 
+use std::collections::BTreeSet;
+
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
@@ -17,6 +19,8 @@ const MAX_DEPTH: usize = 128;
 const MAX_FAILURES: usize = 50;
 /// How many characters of a failed test's name are kept.
 const MAX_NAME: usize = 200;
+/// How many tests are told apart by name.
+const MAX_NAMES: usize = 200_000;
 
 /// Why a report could not be read.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -37,24 +41,27 @@ pub enum ParseError {
 /// run again (`flakyFailure`, `flakyError`) passed; an error or failure of a
 /// whole suite counts as one failed test.
 pub fn parse(bytes: &[u8]) -> Result<TestCounts, ParseError> {
-    let text = String::from_utf8_lossy(bytes);
-    let mut reader = Reader::from_str(&text);
     let mut walk = Walk::default();
-    loop {
-        let event = reader.read_event().map_err(|error| ParseError::Malformed {
-            at: reader.error_position(),
-            what: super::change::printable(&error.to_string()),
-        })?;
-        if let Event::Eof = event {
-            return walk.finish();
-        } else if let Event::Start(element) = event {
-            walk.open(&element)?;
-        } else if let Event::Empty(element) = event {
-            walk.open(&element)?;
-            walk.close();
-        } else if let Event::End(_) = event {
-            walk.close();
-        }
+    walk.read(bytes)?;
+    walk.finish()
+}
+
+/// Which tests passed and which failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    pub passed: BTreeSet<String>,
+    pub failed: BTreeSet<String>,
+}
+
+impl Names {
+    /// Adds the tests of one more report. A test of which one case failed failed.
+    pub fn add(&mut self, bytes: &[u8]) -> Result<(), ParseError> {
+        let mut walk = Walk { names: Some(std::mem::take(self)), ..Walk::default() };
+        walk.read(bytes)?;
+        *self = walk.names.take().unwrap_or_default();
+        let Names { passed, failed } = self;
+        passed.retain(|name| !failed.contains(name));
+        walk.finish().map(drop)
     }
 }
 
@@ -82,6 +89,7 @@ struct Walk {
     /// The depth of the `testsuite` we are directly in; deeper elements are no suite's own.
     suites: Vec<usize>,
     counts: TestCounts,
+    names: Option<Names>,
 }
 
 struct Case {
@@ -91,6 +99,36 @@ struct Case {
 }
 
 impl Walk {
+    fn read(&mut self, bytes: &[u8]) -> Result<(), ParseError> {
+        let text = String::from_utf8_lossy(bytes);
+        let mut reader = Reader::from_str(&text);
+        loop {
+            let event = reader.read_event().map_err(|error| ParseError::Malformed {
+                at: reader.error_position(),
+                what: super::change::printable(&error.to_string()),
+            })?;
+            if let Event::Eof = event {
+                return Ok(());
+            } else if let Event::Start(element) = event {
+                self.open(&element)?;
+            } else if let Event::Empty(element) = event {
+                self.open(&element)?;
+                self.close();
+            } else if let Event::End(_) = event {
+                self.close();
+            }
+        }
+    }
+
+    /// Notes a test's result by its name, where names are asked for.
+    fn name(&mut self, name: &str, failed: bool) {
+        let Some(names) = &mut self.names else { return };
+        if names.passed.len() + names.failed.len() < MAX_NAMES {
+            let name = super::change::printable(name).chars().take(MAX_NAME).collect();
+            if failed { &mut names.failed } else { &mut names.passed }.insert(name);
+        }
+    }
+
     fn open(&mut self, element: &BytesStart<'_>) -> Result<(), ParseError> {
         let name = element.local_name();
         let name = name.as_ref();
@@ -124,10 +162,12 @@ impl Walk {
     fn close(&mut self) {
         if let Some((_, case)) = self.case.take_if(|(at, _)| *at == self.depth) {
             if case.failed {
+                self.name(&case.name, true);
                 self.fail(case.name);
             } else if case.skipped {
                 self.counts.skipped += 1;
             } else {
+                self.name(&case.name, false);
                 self.counts.passed += 1;
             }
         }

@@ -28,6 +28,7 @@ pub mod matching;
 pub mod obligation;
 pub mod policy;
 pub mod preview;
+pub mod proof;
 pub mod proposal;
 pub mod record;
 pub mod recorded;

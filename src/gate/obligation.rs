@@ -130,11 +130,13 @@ pub fn obligations<'a>(case: &Case<'a>) -> Vec<Obligation<'a>> {
 
 /// Whether any rule asks about lines, so that they have to be counted.
 pub fn asks_about_lines(policy: &Policy) -> bool {
-    policy.rules.iter().any(|rule| {
-        rule.when.share.is_some()
-            || rule.when.lines.is_some()
-            || rule.require.iter().any(|it| matches!(it.requirement, Requirement::Coverage(_)))
-    })
+    let proves = policy.tests.values().any(|test| test.prove.is_some());
+    proves
+        || policy.rules.iter().any(|rule| {
+            rule.when.share.is_some()
+                || rule.when.lines.is_some()
+                || rule.require.iter().any(|it| matches!(it.requirement, Requirement::Coverage(_)))
+        })
 }
 
 /// Whether any rule asks which files commits without marks touched.

@@ -388,6 +388,7 @@ mod tests {
             inputs: None,
             timeout: Duration::from_secs(600),
             reports: Reports::default(),
+            prove: None,
             tests: None,
             accept: accept.iter().copied().collect(),
             env: Vec::new(),
@@ -460,6 +461,7 @@ mod tests {
             policy: None,
             tests: None,
             coverage: None,
+            proof: None,
             by: Signer {
                 who: None,
                 key: None,

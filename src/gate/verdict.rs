@@ -161,6 +161,8 @@ codes! {
     Rejected = "rejected": "A person of the policy rejected this exact content.",
     TestsMissing = "tests-missing": "A required test has no recorded result for this tree.",
     TestsFailed = "tests-failed": "A required test failed on this tree.",
+    TestsDoNotNotice = "tests-do-not-notice": "A required test passes without the assisted lines, too.",
+    ProofInconclusive = "proof-inconclusive": "Whether a required test notices the assisted lines could not be told.",
     CoverageLow = "coverage-low": "Too few of the assisted added lines are executed by the tests.",
     CoverageUnmeasured = "coverage-unmeasured": "No report measures an assisted file.",
     PreviewMissing = "preview-missing": "A required preview was not made for this tree.",

@@ -12,7 +12,7 @@ use crate::gate::evidence::{Answer, Bounds, Dated, Evidence, Landing, LedgerView
 use crate::gate::obligation::{Case, Obligation};
 use crate::gate::record::SignatureState;
 use crate::gate::requirement::approvals::further_needs;
-use crate::gate::requirement::coverage;
+use crate::gate::requirement::{coverage, tests};
 use crate::gate::run::{inputs_digest, key, tree_digest};
 
 use super::trusted::{Trusted, Vantage};
@@ -46,7 +46,8 @@ pub fn gather(
     for need in &further {
         answer(world, trusted, case, vantage, need, &mut evidence)?;
     }
-    let texts = coverage::texts(case, obligations, &evidence);
+    let mut texts = coverage::texts(case, obligations, &evidence);
+    texts.extend(tests::texts(case, obligations, &evidence));
     if !texts.is_empty() {
         answer(world, trusted, case, vantage, &Need::Texts(texts), &mut evidence)?;
     }

@@ -1,7 +1,7 @@
 //! Makes the required previews of exactly the head's tree, or takes plans that
 //! were made elsewhere, and records what they show.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -155,6 +155,7 @@ pub fn execute(
             parallel: 1,
             budget: None,
             interrupted,
+            proofs: &BTreeMap::new(),
             dry: Some(Dry { root: command.root.as_deref(), show }),
         };
         for outcome in runner::run(&slots, &order, tell) {
@@ -214,6 +215,7 @@ fn as_test(command: &PreviewCommand) -> Option<TestCommand> {
         inputs: None,
         timeout: command.timeout.max(Duration::from_secs(1)),
         reports: Reports::default(),
+        prove: None,
         tests: None,
         accept: BTreeSet::new(),
         env: command.env.clone(),

@@ -23,6 +23,7 @@ use crate::gate::evidence::Answer;
 use crate::gate::junit;
 use crate::gate::obligation::obligations;
 use crate::gate::policy::{Accept, Policy, Stage, TestCommand};
+use crate::gate::proof::{Source, subject};
 use crate::gate::record::{Body, Record, Run, SignedRecord, Signer};
 use crate::gate::requirement::Requirement;
 use crate::gate::requirement::coverage::{sources, tells};
@@ -41,6 +42,8 @@ use super::{Error, ErrorKind, check, install};
 const PUSH_BUDGET: Duration = Duration::from_secs(45);
 /// How many of HEAD's former places are looked at.
 const REFLOG: &str = "--max-count=20000";
+/// The most bytes of a file whose hunks are taken out.
+const MAX_SOURCE: u64 = 16 << 20;
 /// The most bytes of a file of results.
 const MAX_RESULTS: u64 = 64 << 20;
 
@@ -77,6 +80,8 @@ pub struct Plan {
     /// The change's files that stand at `commit`.
     pub files: Vec<RepoPath>,
     pub tests: Vec<Planned>,
+    /// By a test's name what it has to notice: the digest, and the assisted hunks.
+    pub proofs: BTreeMap<String, (String, Vec<Source>)>,
     pub repo: Option<String>,
     /// SHA-256 of the policy's bytes.
     pub policy: Option<String>,
@@ -159,13 +164,14 @@ impl Prepared {
         } else {
             only.iter().cloned().collect()
         };
-        let plan = Plan::new(
+        let mut plan = Plan::new(
             &world.git,
             &judgement.policy,
             &judgement.change,
             &names,
             &judgement.evidence.inputs,
         )?;
+        plan.prove(&world.git, &judgement)?;
         let foreign = is_foreign(world, &judgement)?;
         Ok(Prepared { judgement, plan, foreign })
     }
@@ -225,9 +231,11 @@ pub fn run_for_push(
     let names = required(judgement, stage);
     let mut plan =
         Plan::new(&world.git, policy, &judgement.change, &names, &judgement.evidence.inputs)?;
+    plan.prove(&world.git, judgement)?;
     let records = known_records(judgement);
     let counting = Counting { policy, stage, ledger_cuts: &judgement.evidence.ledger_cuts };
     let files = std::mem::take(&mut plan.files);
+    let proofs = std::mem::take(&mut plan.proofs);
     plan.tests.retain(|planned| {
         let passes = run::counting_passes(records, &planned.key, &planned.test, &counting);
         let local_counts =
@@ -237,9 +245,11 @@ pub fn run_for_push(
             matches!(run.coverage, Some(Err(_)))
                 || tells(run.coverage.as_ref(), &planned.test, &files)
         };
-        local_counts && !passes.iter().any(|(_, run)| told(run))
+        let proof = proofs.get(&planned.test.name);
+        local_counts && !passes.iter().any(|(_, run)| told(run) && is_proven(run, proof))
     });
-    plan.files = files;
+    (plan.files, plan.proofs) = (files, proofs);
+    plan.proofs.retain(|name, _| plan.tests.iter().any(|it| it.test.name == *name));
     if plan.tests.is_empty() {
         return Ok(None);
     }
@@ -287,9 +297,29 @@ impl Plan {
             base: change.base.clone(),
             files: files.map(|file| file.path.clone()).collect(),
             tests,
+            proofs: BTreeMap::new(),
             repo: policy.trust.repo_id.clone(),
             policy: policy.source.sha256.clone(),
         })
+    }
+
+    /// Notes which hunks have to be taken out for which test.
+    fn prove(&mut self, git: &Git, judgement: &Judgement) -> Result<(), Error> {
+        for planned in &self.tests {
+            let test = &planned.test;
+            let Some(subject) = subject(&judgement.change, &judgement.attribution, test) else {
+                continue;
+            };
+            let mut sources = Vec::new();
+            for file in &subject.files {
+                let read = |oid: &Option<Oid>| {
+                    oid.as_ref().map(|oid| git.blob(oid, MAX_SOURCE)).transpose()
+                };
+                sources.extend(Source::new(file, read(&file.old)?, read(&file.new)?));
+            }
+            self.proofs.insert(test.name.clone(), (subject.digest, sources));
+        }
+        Ok(())
     }
 
     /// The matrix for CI's jobs.
@@ -398,6 +428,7 @@ pub fn execute(
         budget: execution.budget,
         interrupted: execution.interrupted,
         dry: None,
+        proofs: &plan.proofs,
     };
     let earlier: BTreeMap<&str, &SignedRecord> = plan
         .tests
@@ -473,12 +504,19 @@ pub fn push_budget(git: &Git) -> Result<Duration, Error> {
     })
 }
 
+/// How long this clone's last run of a test took, proofs aside.
+pub fn last_duration(records: &[SignedRecord], test: &str) -> Option<Duration> {
+    let runs = records.iter().filter(|it| it.own).filter_map(as_run).filter(|it| it.test == test);
+    runs.max_by_key(|run| run.by.at).map(|run| Duration::from_millis(run.duration_ms))
+}
+
 /// How long the tests take by their last recorded durations; a test that was
 /// never recorded counts nothing, since nothing is known.
 fn expected_duration(plan: &Plan, records: &[SignedRecord]) -> Duration {
     let mut last: BTreeMap<&str, (Timestamp, Duration)> = BTreeMap::new();
     for run in records.iter().filter(|it| it.own).filter_map(as_run) {
-        let latest = (run.by.at, Duration::from_millis(run.duration_ms));
+        let proof = run.proof.as_ref().map_or(0, |it| it.duration_ms);
+        let latest = (run.by.at, Duration::from_millis(run.duration_ms.saturating_add(proof)));
         let known = last.entry(run.test.as_str()).or_insert(latest);
         *known = latest.max(*known);
     }
@@ -516,12 +554,19 @@ fn reusable<'a>(
         run.passed
             && run.key == planned.key
             && tells(run.coverage.as_ref(), &planned.test, order.files)
+            && is_proven(run, order.proofs.get(&planned.test.name))
             && run::reuse_key(&run.key, &surroundings) == wanted
     };
     let own = records.iter().filter(|record| record.own);
     // The signed one of two is worth more.
     own.filter(|record| as_run(record).is_some_and(same))
         .max_by_key(|record| as_run(record).map(|run| (run.by.key.is_some(), run.by.at)))
+}
+
+/// Whether a run says whether it notices what it has to.
+fn is_proven(run: &Run, wanted: Option<&(String, Vec<Source>)>) -> bool {
+    let found = run.proof.as_ref().map(|it| &it.subject);
+    wanted.is_none_or(|(subject, _)| found == Some(subject))
 }
 
 fn as_run(record: &SignedRecord) -> Option<&Run> {
@@ -593,6 +638,7 @@ fn keep_outcome(
                 policy: plan.policy.clone(),
                 tests: outcome.counts,
                 coverage: outcome.coverage,
+                proof: outcome.proof.map(Box::new),
                 by: nobody(),
             };
             let (id, result) = keep(place, run, signing)?;
@@ -772,6 +818,12 @@ fn matching(plan: &Plan, run: Run) -> Result<Run, String> {
     }
     let failed = run.tests.as_ref().is_some_and(|it| it.failed > 0 || junit::nothing_ran(it));
     let reported = planned.test.reports.junit.is_empty() || run.tests.is_some();
+    let proof = run.proof.as_ref().map(|it| it.subject.as_str());
+    if let (Some(found), Some((wanted, _))) = (proof, plan.proofs.get(&run.test))
+        && found != wanted
+    {
+        return differs("assisted lines", found, wanted);
+    }
     if run.passed && (run.exit != Some(0) || failed || !reported) {
         return Err(format!(
             "the result of `{name}` says that it passed, and its own figures say no"

@@ -291,6 +291,7 @@ impl Scene {
             policy: None,
             tests: None,
             coverage: None,
+            proof: None,
             by: Signer {
                 who: None,
                 key: None,

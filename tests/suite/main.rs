@@ -29,6 +29,7 @@ mod policy;
 mod pre_commit;
 mod pre_push;
 mod previews;
+mod proofs;
 mod receiving;
 mod record;
 mod required_tests;

@@ -329,11 +329,11 @@ countersign.toml:2:7: a quotation in this command does not end
     refused(
         "[test.unit]\nrun = \"true\"\nprove = \"fail-on-base\"",
         str![[r#"
-countersign.toml:3:1: unknown key `prove`
+countersign.toml:3:9: unknown word `fail-on-base`
   |
 3 | prove = "fail-on-base"
-  | ^^^^^
-hint: expected one of `run`, `setup`, `setup_inputs`, `inputs`, `timeout`, `reports`, `tests`, `accept`, `env`
+  |         ^^^^^^^^^^^^^^
+hint: expected one of `revert`, `mutate`
 
 "#]],
     );

@@ -15,6 +15,11 @@ use countersign::gate::policy::{Reports, TestCommand};
 
 use crate::fixture::{as_the_only_run, beside_other_runs};
 
+static NO_PROOFS: std::collections::BTreeMap<
+    String,
+    (String, Vec<countersign::gate::proof::Source>),
+> = std::collections::BTreeMap::new();
+
 static NEVER: AtomicBool = AtomicBool::new(false);
 
 /// A repository, and a cache folder for its slots.
@@ -103,6 +108,7 @@ impl Fixture {
             parallel: 1,
             budget: None,
             interrupted: &NEVER,
+            proofs: &NO_PROOFS,
             dry: None,
         };
         adapt(&mut order);
@@ -132,6 +138,7 @@ fn shell(script: &str) -> TestCommand {
         inputs: None,
         timeout: Duration::from_secs(60),
         reports: Reports::default(),
+        prove: None,
         tests: None,
         accept: Default::default(),
         env: Vec::new(),
@@ -550,6 +557,7 @@ fn an_interruption_and_a_budget_end_the_run() {
         parallel: 1,
         budget: None,
         interrupted: &STOP,
+        proofs: &NO_PROOFS,
         dry: None,
     };
     let outcomes = beside_other_runs(|| {

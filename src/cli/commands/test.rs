@@ -7,6 +7,7 @@ use crate::cli::args::{self, Format};
 use crate::cli::exit::Exit;
 use crate::cli::output::Style;
 use crate::cli::progress::Progress;
+use crate::cli::report::text::counted;
 use crate::cli::{Context, prompt, unsupported};
 use crate::gate::change::printable;
 use crate::gate::time::write_length;
@@ -14,8 +15,8 @@ use crate::jobs::Error;
 use crate::jobs::check::Options;
 use crate::jobs::judgement::Judgement;
 use crate::jobs::test::{
-    self, End, Execution, Prepared, Report, WithinBudget, execute, import, is_ci, may_run,
-    read_results, run_for_push, write_results,
+    self, End, Execution, Prepared, Report, WithinBudget, execute, import, is_ci, last_duration,
+    may_run, read_results, run_for_push, write_results,
 };
 use crate::jobs::world::World;
 
@@ -56,6 +57,7 @@ pub fn run(context: &Context, arguments: &args::Test) -> Result<Exit, Error> {
         .iter()
         .map(|it| (it.test.name.as_str(), it.test.run.as_slice(), it.test.setup.as_deref()))
         .collect();
+    show_proofs(context, &prepared);
     let asks = prepared.foreign && !arguments.yes;
     if !agreed(context, "test", &prepared.judgement, &commands, asks)? {
         return Ok(Exit::Blocked);
@@ -80,6 +82,25 @@ pub fn run(context: &Context, arguments: &args::Test) -> Result<Exit, Error> {
     }
     print(context, &prepared, &reports);
     Ok(if interrupted.load(Ordering::Relaxed) { Exit::Interrupted } else { exit(&reports) })
+}
+
+/// Says what proofs cost, before anything runs.
+fn show_proofs(context: &Context, prepared: &Prepared) {
+    if context.output.quiet {
+        return;
+    }
+    for (name, (_, sources)) in &prepared.plan.proofs {
+        let hunks: usize = sources.iter().map(|it| it.hunks.len()).sum();
+        let took = last_duration(prepared.records(), name)
+            .map(|it| format!(" (a run took {} the last time)", seconds(it)))
+            .unwrap_or_default();
+        context.output.note(&format!(
+            "`{}` runs again without the assisted lines ({} in {}), more than once if that tells nothing{took}",
+            printable(name),
+            counted(hunks, "hunk"),
+            counted(sources.len(), "file")
+        ));
+    }
 }
 
 /// Runs what a push misses and may run by itself; says whether anything was

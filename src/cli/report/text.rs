@@ -29,10 +29,11 @@ pub fn print(output: &Output, report: &Report<'_>, brief: bool) {
     for finding in shown.iter().take(MOST_FINDINGS) {
         let again = rule.is_some() && rule == finding.rule.as_deref() && finding.path.is_none();
         print_finding(output, report, finding, again);
-        if finding.path.is_none()
-            && matches!(finding.code, Code::CoverageLow | Code::CoverageUnmeasured)
-        {
-            let of_rule = places.iter().copied().filter(|it| it.rule == finding.rule);
+        if finding.path.is_none() {
+            let of_rule = places
+                .iter()
+                .copied()
+                .filter(|it| it.rule == finding.rule && is_about(finding.code, it.code));
             print_places(output, &of_rule.collect::<Vec<_>>());
         }
         rule = finding.rule.as_deref();
@@ -168,6 +169,12 @@ fn print_finding(output: &Output, report: &Report<'_>, finding: &Finding, again:
     }
 }
 
+/// Whether places of one code belong to a finding of another.
+fn is_about(finding: Code, place: Code) -> bool {
+    let coverage = |it: Code| matches!(it, Code::CoverageLow | Code::CoverageUnmeasured);
+    finding == place || (coverage(finding) && coverage(place))
+}
+
 /// Lines of files as a difference shows them: those that no test executes, and
 /// those that nothing measures.
 fn print_places(output: &Output, places: &[&Finding]) {
@@ -185,7 +192,7 @@ fn print_places(output: &Output, places: &[&Finding]) {
             output.say(&format!("      {}", output.style(Style::Strong, &name)));
         }
         let (start, end) = (place.line.unwrap_or(1), place.end_line.unwrap_or(1));
-        let mark = if place.code == Code::CoverageLow { '-' } else { '?' };
+        let mark = if place.code == Code::CoverageUnmeasured { '?' } else { '-' };
         let room = left.min(MOST_OF_PLACE).min(place.excerpt.len());
         for (line, text) in (start..=end).zip(&place.excerpt).take(room) {
             let text = printable(text);

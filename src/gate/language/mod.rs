@@ -11,6 +11,7 @@ use super::policy::Globs;
 #[derive(Debug)]
 pub struct Languages {
     unmeasured: BTreeSet<String>,
+    scripts: BTreeSet<String>,
     tests: Globs,
     rows: Vec<Language>,
     by_extension: BTreeMap<String, usize>,
@@ -35,6 +36,7 @@ pub struct Language {
 #[serde(deny_unknown_fields)]
 struct Table {
     unmeasured: BTreeSet<String>,
+    scripts: BTreeSet<String>,
     tests: Vec<String>,
     language: Vec<Language>,
 }
@@ -51,14 +53,25 @@ impl Languages {
                 row.extensions.iter().map(move |extension| (extension.clone(), number))
             });
             let by_extension = extensions.collect();
-            Languages { unmeasured: table.unmeasured, tests, rows: table.language, by_extension }
+            Languages {
+                unmeasured: table.unmeasured,
+                scripts: table.scripts,
+                tests,
+                rows: table.language,
+                by_extension,
+            }
         })
     }
 
     /// Whether no coverage report is expected of files of this kind
     /// ([`kind_of`](super::coverage::measured::kind_of)).
     pub fn is_unmeasured(&self, kind: &str) -> bool {
-        self.unmeasured.contains(kind)
+        self.unmeasured.contains(kind) || self.scripts.contains(kind)
+    }
+
+    /// Whether files of this kind are code, so that tests could notice a change of them.
+    pub fn is_code(&self, kind: &str) -> bool {
+        !self.unmeasured.contains(kind)
     }
 
     /// Which paths are tests, where the policy does not say.

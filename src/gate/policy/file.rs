@@ -196,9 +196,18 @@ pub(super) struct TestTable {
     #[serde(default)]
     pub(super) reports: ReportsTable,
     pub(super) tests: Option<Spanned<Vec<Word>>>,
+    pub(super) prove: Option<Spanned<ProveWord>>,
     pub(super) accept: Option<Spanned<Vec<Accept>>>,
     #[serde(default)]
     pub(super) env: Vec<Word>,
+}
+
+/// How a test shows that it notices the assisted lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ProveWord {
+    Revert,
+    Mutate,
 }
 
 #[derive(Debug, Default, Deserialize)]

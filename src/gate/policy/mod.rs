@@ -248,14 +248,23 @@ pub struct TestCommand {
     /// Which paths are tests; `None`: those that usually are
     /// ([`Languages::tests`](super::language::Languages::tests)).
     pub tests: Option<Globs>,
+    /// How it shows that it notices the assisted lines; `None`: it need not.
+    pub prove: Option<Prove>,
     /// Empty: not written, so that the stage decides.
     pub accept: BTreeSet<Accept>,
     /// Names of further variables that the command may see.
     pub env: Vec<String>,
-    /// Fields that this version does not evaluate (`prove`, `wrap`, …): they block.
+    /// Fields that this version does not evaluate (`prove = "mutate"`, …): they block.
     pub not_evaluable: Vec<String>,
     /// SHA-256 of the definition in canonical form: part of a run's key.
     pub digest: String,
+}
+
+/// `prove = …`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prove {
+    /// The test fails without them (see [`proof`](super::proof)).
+    Revert,
 }
 
 /// `reports = { junit = …, coverage = … }`: paths below the checkout's root.

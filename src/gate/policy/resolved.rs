@@ -206,6 +206,9 @@ fn test(test: &TestCommand) -> Value {
         "timeout": write_length(test.timeout),
         "reports": { "junit": test.reports.junit, "coverage": test.reports.coverage },
         "tests": test.tests.as_ref().map(|it| &it.patterns),
+        "prove": test.prove.map(|it| match it {
+            Prove::Revert => "revert",
+        }),
         "accept": test.accept,
         "env": test.env,
         "digest": test.digest,

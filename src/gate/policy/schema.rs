@@ -176,6 +176,7 @@ fn test() -> Properties {
         ("timeout", length()),
         ("reports", table(&[], reports)),
         ("tests", names("Which paths are tests; the usual ones unless given.")),
+        ("prove", words(&["revert", "mutate"], "How it shows that it notices the assisted lines.")),
         ("accept", accept()),
         ("env", names("Further variables that the command may see.")),
     ]

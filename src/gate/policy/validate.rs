@@ -611,12 +611,24 @@ impl Reader<'_> {
                 junit: self.paths(&table.reports.junit)?,
                 coverage: self.paths(&table.reports.coverage)?,
             },
+            prove: None,
             tests: table.tests.map(|it| self.globs_below(it.get_ref())).transpose()?,
             accept: self.accept(table.accept.as_ref())?,
             env: plain(&table.env),
             not_evaluable: Vec::new(),
             digest: String::new(),
         };
+        if let Some(prove) = &table.prove {
+            if test.reports.junit.is_empty() {
+                let message =
+                    "a proof compares tests by name, so `reports` has to name a JUnit file";
+                return Err(self.error(prove.span(), message));
+            }
+            match prove.get_ref() {
+                file::ProveWord::Revert => test.prove = Some(Prove::Revert),
+                file::ProveWord::Mutate => test.not_evaluable.push("prove = \"mutate\"".to_owned()),
+            }
+        }
         test.digest = digest(self.folder, &test);
         Ok(test)
     }

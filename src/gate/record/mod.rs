@@ -7,11 +7,13 @@ use super::change::{Oid, RepoPath};
 use super::coverage::measured::Measured;
 use super::evidence::Answer;
 use super::preview::Preview;
+use super::proof::Proof;
 use super::time::Timestamp;
 
 pub mod canonical;
 mod coverage;
 mod predicate;
+mod proof;
 mod statement;
 #[cfg(test)]
 mod tests;
@@ -304,6 +306,8 @@ pub struct Run {
     pub tests: Option<TestCounts>,
     /// From the coverage reports, if the policy names any; what could not be read says why.
     pub coverage: Option<Answer<Measured>>,
+    /// Whether it notices the assisted lines, if the policy asks.
+    pub proof: Option<Box<Proof>>,
     pub by: Signer,
 }
 

@@ -6,12 +6,12 @@ use super::super::change::{Oid, RepoPath};
 use super::super::preview::{Action, Counts, Note, Preview, Row};
 use super::super::time::Timestamp;
 use super::canonical::{is_lower_hex, is_sha256};
-use super::coverage;
 use super::statement::{MAX_FILES, RecordError};
 use super::{
     Body, Content, FileDelta, Judgement, PreviewRecord, RecordType, Run, Shown, Side, Signer,
     TestCounts, Waiver, Withdrawal,
 };
+use super::{coverage, proof};
 
 /// Writes a body's predicate.
 pub(super) fn write(body: &Body) -> Result<Value, RecordError> {
@@ -125,6 +125,7 @@ fn write_run(run: &Run) -> Value {
     insert_some(&mut ours, "policy", run.policy.as_deref());
     insert_some(&mut ours, "repo", run.repo.as_deref());
     insert_some(&mut ours, "coverage", run.coverage.as_ref().map(coverage::write));
+    insert_some(&mut ours, "proof", run.proof.as_deref().map(proof::write));
     if let Some(tests) = &run.tests {
         ours.insert(
             "tests".into(),
@@ -184,6 +185,10 @@ fn read_run(fields: &Fields) -> Result<Run, RecordError> {
         coverage: ours
             .optional("coverage")
             .map(|_| coverage::read(&ours.object("coverage")?))
+            .transpose()?,
+        proof: ours
+            .optional("proof")
+            .map(|_| proof::read(&ours.object("proof")?).map(Box::new))
             .transpose()?,
         by: read_signer(&ours.object("by")?)?,
     })
@@ -505,7 +510,7 @@ impl<'a> Fields<'a> {
         self.value(name)?.as_bool().ok_or_else(|| self.wrong(name, "true or false"))
     }
 
-    fn array(&self, name: &str) -> Result<&'a [Value], RecordError> {
+    pub(super) fn array(&self, name: &str) -> Result<&'a [Value], RecordError> {
         let array = self.value(name)?.as_array();
         array.map(Vec::as_slice).ok_or_else(|| self.wrong(name, "an array"))
     }
@@ -548,7 +553,7 @@ impl<'a> Fields<'a> {
         Oid::parse(self.text(name)?).ok_or_else(|| self.wrong(name, "a full object id"))
     }
 
-    fn sha256(&self, name: &str) -> Result<String, RecordError> {
+    pub(super) fn sha256(&self, name: &str) -> Result<String, RecordError> {
         let text = self.owned(name)?;
         if is_sha256(&text) { Ok(text) } else { Err(self.wrong(name, "a SHA-256")) }
     }

@@ -1,8 +1,10 @@
 //! What is a record and what is not.
 
+use super::super::change::LineRange;
 use super::super::coverage::lines::Lines;
 use super::super::coverage::measured::{Measured, MeasuredFile, Unclear};
 use super::super::evidence::Answer;
+use super::super::proof::{Proof, Result as ProofResult};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -283,6 +285,25 @@ fn any_coverage() -> impl Strategy<Value = Option<Answer<Measured>>> {
     prop::option::of(prop_oneof![measured, ".*".prop_map(Err)])
 }
 
+fn any_proof() -> impl Strategy<Value = Option<Box<Proof>>> {
+    let lines =
+        (1_u64..900, 0_u64..9).prop_map(|(start, more)| LineRange { start, end: start + more });
+    let path = "[a-z]{1,8}(/[a-z]{1,8}){0,2}".prop_map(RepoPath::new);
+    let proof =
+        (
+            "[0-9a-f]{64}",
+            prop::sample::select(ProofResult::ALL),
+            prop::collection::vec(".*", 0..3),
+            prop::collection::vec((path, lines), 0..3),
+            prop::option::of(".*"),
+            any::<(u64, u64)>(),
+        )
+            .prop_map(|(subject, result, tests, hunks, why, (attempts, duration_ms))| {
+                Proof { subject, result, tests, hunks, why, attempts, duration_ms }
+            });
+    prop::option::of(proof.prop_map(Box::new))
+}
+
 fn any_body() -> impl Strategy<Value = Body> {
     let texts = || prop::collection::vec(".*", 0..3);
     let judgement = (
@@ -313,6 +334,7 @@ fn any_body() -> impl Strategy<Value = Body> {
             any_signer(),
         ),
         any_coverage(),
+        any_proof(),
     )
         .prop_map(
             |(
@@ -320,6 +342,7 @@ fn any_body() -> impl Strategy<Value = Body> {
                 (test, key, argv, environment),
                 (policy, tests, failures, by),
                 coverage,
+                proof,
             )| {
                 Body::Run(Run {
                     repo: None,
@@ -343,6 +366,7 @@ fn any_body() -> impl Strategy<Value = Body> {
                         failures,
                     }),
                     coverage,
+                    proof,
                     by,
                 })
             },

@@ -158,12 +158,12 @@ pub fn places(case: &Case<'_>, obligation: &Obligation<'_>, evidence: &Evidence)
 }
 
 /// `line 7`, `lines 7-9`
-fn described(lines: &LineRange) -> String {
+pub(super) fn described(lines: &LineRange) -> String {
     let noun = if lines.start == lines.end { "line" } else { "lines" };
     format!("{noun} {}", write_ranges(&[*lines]))
 }
 
-fn excerpt(text: Option<&str>, lines: &LineRange) -> Vec<String> {
+pub(super) fn excerpt(text: Option<&str>, lines: &LineRange) -> Vec<String> {
     let Some(text) = text else { return Vec::new() };
     let first = usize::try_from(lines.start.saturating_sub(1)).unwrap_or(usize::MAX);
     let count = usize::try_from(lines.lines()).unwrap_or(usize::MAX).min(MAX_EXCERPT);
@@ -171,7 +171,11 @@ fn excerpt(text: Option<&str>, lines: &LineRange) -> Vec<String> {
     text.lines().skip(first).take(count).map(line).collect()
 }
 
-fn text_of<'e>(case: &Case<'_>, path: &RepoPath, evidence: &'e Evidence) -> Option<&'e str> {
+pub(super) fn text_of<'e>(
+    case: &Case<'_>,
+    path: &RepoPath,
+    evidence: &'e Evidence,
+) -> Option<&'e str> {
     let file = case.change.files.iter().find(|file| file.path == *path)?;
     evidence.texts.get(&file.new.as_ref()?.oid)?.as_deref().ok()
 }

@@ -99,10 +99,10 @@ impl Requirement {
     ) -> Vec<Finding> {
         match self {
             Requirement::Coverage(_) => coverage::places(case, obligation, evidence),
-            Requirement::Approvals(_)
-            | Requirement::Tests(_)
-            | Requirement::Preview(_)
-            | Requirement::Disclosure => Vec::new(),
+            Requirement::Tests(names) => tests::places(case, names, evidence),
+            Requirement::Approvals(_) | Requirement::Preview(_) | Requirement::Disclosure => {
+                Vec::new()
+            }
         }
     }
 

@@ -1,11 +1,16 @@
 //! The named tests ran on exactly this tree, or on the same inputs, and passed.
 
-use super::Outcome;
+use std::collections::BTreeSet;
+
+use super::coverage::{described, excerpt, text_of};
+use super::{Outcome, Requirement};
+use crate::gate::change::Oid;
 use crate::gate::evidence::{Evidence, LedgerView};
-use crate::gate::obligation::Case;
+use crate::gate::obligation::{Case, Obligation};
 use crate::gate::policy::TestCommand;
-use crate::gate::run::{Counting, Standing, key, standing};
-use crate::gate::verdict::{Code, State};
+use crate::gate::proof::{Proof, Result as ProofResult, subject};
+use crate::gate::run::{Counting, Standing, counting_passes, key, standing};
+use crate::gate::verdict::{Code, Finding, Level, State};
 
 /// Judges every named test; the worst of them is the outcome.
 pub fn judge(case: &Case<'_>, names: &[String], evidence: &Evidence) -> Outcome {
@@ -47,8 +52,17 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
         Standing::Passed { run, id, kind, also_failed } => {
             let flaky =
                 if also_failed { ", and failed in another run of the same tree" } else { "" };
+            let noticed = noticed(case, test, ledger, &counting, digest);
+            let proof = match &noticed {
+                Noticed::NotAsked => String::new(),
+                Noticed::By(name) => format!("; without the assisted lines `{name}` fails"),
+                Noticed::Unclear(why) => {
+                    format!("; whether it notices the assisted lines is not clear: {why}")
+                }
+                Noticed::Not(_) | Noticed::Unknown => return not_proven(case, test, &noticed),
+            };
             let detail = format!(
-                "`{}` passed: {}, {}{flaky} ({})",
+                "`{}` passed: {}, {}{flaky} ({}){proof}",
                 test.name,
                 run.summary,
                 kind.describe(),
@@ -80,4 +94,115 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
             }
         }
     }
+}
+
+/// Whether a test that passed notices the assisted lines of the change.
+enum Noticed<'e> {
+    NotAsked,
+    /// This test fails without them.
+    By(String),
+    /// Nothing fails without these.
+    Not(&'e Proof),
+    Unclear(String),
+    /// No counting run tried it on these lines.
+    Unknown,
+}
+
+fn noticed<'e>(
+    case: &Case<'_>,
+    test: &TestCommand,
+    ledger: &'e LedgerView,
+    counting: &Counting<'_>,
+    digest: &str,
+) -> Noticed<'e> {
+    let Some(subject) = subject(case.change, case.attribution, test) else {
+        return Noticed::NotAsked;
+    };
+    let passes = counting_passes(&ledger.records, &key(test, digest), test, counting);
+    let proofs = passes.iter().filter_map(|(_, run)| run.proof.as_deref());
+    let mut noticed = Noticed::Unknown;
+    for proof in proofs.filter(|it| it.subject == subject.digest) {
+        match proof.result {
+            ProofResult::Noticed => {
+                return Noticed::By(proof.tests.first().cloned().unwrap_or_default());
+            }
+            ProofResult::NotNoticed => noticed = Noticed::Not(proof),
+            ProofResult::Inconclusive if matches!(noticed, Noticed::Unknown) => {
+                noticed = Noticed::Unclear(proof.why.clone().unwrap_or_default());
+            }
+            ProofResult::Inconclusive => {}
+        }
+    }
+    noticed
+}
+
+fn not_proven(case: &Case<'_>, test: &TestCommand, noticed: &Noticed<'_>) -> Outcome {
+    let again = Some(format!("countersign test {}", case.range));
+    let (state, code, detail, next) = match noticed {
+        Noticed::Not(proof) => {
+            let hunks = match proof.hunks.len() {
+                1 => "the assisted hunk".to_owned(),
+                more => format!("the {more} assisted hunks"),
+            };
+            let detail = format!("`{}` passes without {hunks} as well", test.name);
+            (State::Failed, Code::TestsDoNotNotice, detail, None)
+        }
+        Noticed::NotAsked | Noticed::By(_) | Noticed::Unclear(_) | Noticed::Unknown => {
+            let detail = format!("`{}` was not tried without the assisted lines", test.name);
+            (State::Missing, Code::TestsMissing, detail, again)
+        }
+    };
+    Outcome { state, code, detail, next, people: Vec::new() }
+}
+
+/// The hunks that no test notices, and those of which it could not be told.
+pub fn places(case: &Case<'_>, names: &[String], evidence: &Evidence) -> Vec<Finding> {
+    let Ok(ledger) = &evidence.ledger else { return Vec::new() };
+    let counting =
+        Counting { policy: case.policy, stage: case.stage, ledger_cuts: &evidence.ledger_cuts };
+    let mut findings = Vec::new();
+    for test in names.iter().filter_map(|name| case.policy.tests.get(name)) {
+        let Some(Ok(digest)) = evidence.inputs.get(&test.name) else { continue };
+        let passes = counting_passes(&ledger.records, &key(test, digest), test, &counting);
+        if passes.is_empty() {
+            continue;
+        }
+        match noticed(case, test, ledger, &counting, digest) {
+            Noticed::Not(proof) => findings.extend(proof.hunks.iter().map(|(path, lines)| {
+                let what = format!("`{}` passes without {}", test.name, described(lines));
+                let text = excerpt(text_of(case, path, evidence), lines);
+                Finding::block(Code::TestsDoNotNotice, what).path(path.clone()).lines(*lines, text)
+            })),
+            Noticed::Unclear(why) => {
+                let what = format!(
+                    "whether `{}` notices the assisted lines is not clear: {why}",
+                    test.name
+                );
+                findings.push(Finding::block(Code::ProofInconclusive, what).at(Level::Warn));
+            }
+            Noticed::NotAsked | Noticed::By(_) | Noticed::Unknown => {}
+        }
+    }
+    findings
+}
+
+/// The contents to show of the hunks that no test notices.
+pub fn texts(
+    case: &Case<'_>,
+    obligations: &[Obligation<'_>],
+    evidence: &Evidence,
+) -> BTreeSet<Oid> {
+    let mut paths = BTreeSet::new();
+    for staged in obligations.iter().flat_map(|it| &it.rule.require) {
+        let names = match &staged.requirement {
+            Requirement::Tests(names) => names,
+            Requirement::Approvals(_)
+            | Requirement::Coverage(_)
+            | Requirement::Preview(_)
+            | Requirement::Disclosure => continue,
+        };
+        paths.extend(places(case, names, evidence).into_iter().filter_map(|it| it.path));
+    }
+    let files = case.change.files.iter().filter(|file| paths.contains(&file.path));
+    files.filter_map(|file| file.new.as_ref()).map(|entry| entry.oid.clone()).collect()
 }
