@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::change::{Change, Commit, FileChange, LineRange, Oid, RepoPath};
-use super::signal::{Signal, Strength};
+use super::signal::{Detector, Signal, Strength};
 
 /// What is known about a whole change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -342,8 +342,6 @@ pub fn detect_all(
     catalogue: &super::signal::catalogue::Catalogue,
     commits: &[Commit],
 ) -> Vec<(Oid, Vec<Signal>)> {
-    commits
-        .iter()
-        .map(|commit| (commit.id.clone(), super::signal::detect(catalogue, commit)))
-        .collect()
+    let mut detector = Detector::new(catalogue);
+    commits.iter().map(|commit| (commit.id.clone(), detector.detect(commit))).collect()
 }

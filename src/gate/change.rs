@@ -180,7 +180,16 @@ pub struct Commit {
 
 /// A name and an address as they stand in a commit; neither is proof of anything.
 #[derive(
-    Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+    Clone,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
 )]
 pub struct Identity {
     pub name: String,

@@ -9,7 +9,7 @@ use super::{Env, Error};
 use crate::adapters::git::{Git, GitError, Revisions};
 use crate::gate::change::Commit;
 use crate::gate::signal::catalogue::Catalogue;
-use crate::gate::signal::{Signal, SignalKind, detect};
+use crate::gate::signal::{Detector, Signal, SignalKind};
 use crate::gate::time::Timestamp;
 
 /// Which commits.
@@ -56,10 +56,10 @@ pub struct Summary {
 pub fn run(env: &Env, which: &Which, each: &mut dyn FnMut(Row)) -> Result<Summary, Error> {
     let git = Git::open(&env.dir)?;
     let revisions = revisions(&git, which)?;
-    let catalogue = Catalogue::built_in();
+    let mut detector = Detector::new(Catalogue::built_in());
     let mut summary = Summary::default();
     let outcome = git.for_each_commit(&revisions, &mut |commit| {
-        let row = row(catalogue, commit);
+        let row = row(&mut detector, commit);
         summary.count(&row);
         each(row);
         Ok(())
@@ -100,8 +100,8 @@ fn revisions(git: &Git, which: &Which) -> Result<Revisions, Error> {
     })
 }
 
-fn row(catalogue: &Catalogue, commit: Commit) -> Row {
-    let signals = detect(catalogue, &commit);
+fn row(detector: &mut Detector<'_>, commit: Commit) -> Row {
+    let signals = detector.detect(&commit);
     let mut agents: Vec<String> = Vec::new();
     for signal in signals.iter().filter(|it| it.kind != SignalKind::Review) {
         if !agents.contains(&signal.agent) {

@@ -787,10 +787,12 @@ fn claim(bare: &str) -> Option<Claim<'_>> {
     ];
     const LEADS: &[&str] =
         &["this", "these", "the", "all", "most", "some", "code", "parts", "part", "it", "entire"];
+    if !bare.starts_with(char::is_uppercase) {
+        return None;
+    }
     let head = bare.split(char::is_whitespace).next().unwrap_or_default();
     let is = |word: &&str| head.eq_ignore_ascii_case(word);
-    let begins = ["with", "vibe"].iter().chain(VERBS).chain(LEADS).chain(ADVERBS).any(is);
-    if !bare.starts_with(char::is_uppercase) || !begins {
+    if !["with", "vibe"].iter().chain(VERBS).chain(LEADS).chain(ADVERBS).any(is) {
         return None;
     }
     let mut words = Words { rest: bare };

@@ -1,5 +1,7 @@
 //! Marks that an agent leaves on a change.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use self::catalogue::{Catalogue, Condition, glob};
@@ -76,13 +78,49 @@ impl Signal {
 /// Finds every mark of a commit: author, committer, message. Each is declared;
 /// reviews are reported as such.
 pub fn detect(catalogue: &Catalogue, commit: &Commit) -> Vec<Signal> {
-    let mut signals = Vec::new();
-    identity(catalogue, &commit.author, false, &mut signals);
-    if commit.committer != commit.author || signals.is_empty() {
-        identity(catalogue, &commit.committer, true, &mut signals);
+    Detector::new(catalogue).detect(commit)
+}
+
+/// The same for many commits: of a person who made several, it is asked once
+/// whether that is an agent.
+pub struct Detector<'c> {
+    catalogue: &'c Catalogue,
+    /// By identity, as an author and as a committer.
+    known: [HashMap<Identity, Option<Signal>>; 2],
+}
+
+/// As many people are kept in mind.
+const KNOWN: usize = 4096;
+
+impl<'c> Detector<'c> {
+    /// Detects by this catalogue.
+    pub fn new(catalogue: &'c Catalogue) -> Detector<'c> {
+        Detector { catalogue, known: Default::default() }
     }
-    message::marks(catalogue, &commit.message, &mut signals);
-    signals
+
+    /// Finds every mark of a commit, as [`detect`] does.
+    pub fn detect(&mut self, commit: &Commit) -> Vec<Signal> {
+        let mut signals = Vec::new();
+        signals.extend(self.identity(&commit.author, false));
+        if commit.committer != commit.author || signals.is_empty() {
+            signals.extend(self.identity(&commit.committer, true));
+        }
+        message::marks(self.catalogue, &commit.message, &mut signals);
+        signals
+    }
+
+    fn identity(&mut self, who: &Identity, committer: bool) -> Option<Signal> {
+        let known = &mut self.known[usize::from(committer)];
+        if let Some(signal) = known.get(who) {
+            return signal.clone();
+        }
+        if known.len() >= KNOWN {
+            known.clear();
+        }
+        let signal = identity(self.catalogue, who, committer);
+        known.insert(who.clone(), signal.clone());
+        signal
+    }
 }
 
 /// Finds the marks around a process that commits: its variables, the names of
@@ -160,18 +198,16 @@ fn holds(conditions: &[Condition], variables: &[(String, String)]) -> Option<Str
     first
 }
 
-fn identity(catalogue: &Catalogue, who: &Identity, committer: bool, signals: &mut Vec<Signal>) {
+fn identity(catalogue: &Catalogue, who: &Identity, committer: bool) -> Option<Signal> {
     let agent = catalogue
         .holder(&who.name, &who.email, committer)
-        .or_else(|| message::agent_by_name(catalogue, &who.name));
-    if let Some(agent) = agent {
-        signals.push(Signal {
-            agent: catalogue.id(agent).to_owned(),
-            kind: SignalKind::Identity,
-            strength: Strength::Declared,
-            value: format!("{} <{}>", who.name, who.email),
-            model: message::model_of(catalogue, &who.name),
-            in_trailer_block: None,
-        });
-    }
+        .or_else(|| message::agent_by_name(catalogue, &who.name))?;
+    Some(Signal {
+        agent: catalogue.id(agent).to_owned(),
+        kind: SignalKind::Identity,
+        strength: Strength::Declared,
+        value: format!("{} <{}>", who.name, who.email),
+        model: message::model_of(catalogue, &who.name),
+        in_trailer_block: None,
+    })
 }
