@@ -123,6 +123,13 @@ impl Git {
         Ok(Kind::of(object.kind()).map(|kind| (kind, object.data().to_vec())))
     }
 
+    /// Whether the engine sees a commit under this id; "no" may be its ignorance.
+    pub(super) fn is_commit(&self, oid: &Oid) -> bool {
+        let Some(Ok(repository)) = self.engine().map(Mutex::lock) else { return false };
+        let (Ok(odb), Some(id)) = (repository.odb(), self.engine_id(oid)) else { return false };
+        odb.read_header(id).is_ok_and(|(_, kind)| kind == git2::ObjectType::Commit)
+    }
+
     fn plumbing_object(&self, oid: &Oid, limit: u64) -> Result<(Kind, Vec<u8>), GitError> {
         let mut found = None;
         self.batch(std::slice::from_ref(oid), &mut |Streamed { oid, kind, size, content }| {

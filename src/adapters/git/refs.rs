@@ -23,6 +23,14 @@ pub(super) struct KnownRef {
 impl Git {
     /// Returns the commit that a revision names, tags peeled; `None` if it names none.
     pub fn resolve_commit(&self, revision: &str) -> Result<Option<Oid>, GitError> {
+        if revision == "HEAD"
+            && let Some(head) = &self.layout().head
+        {
+            return Ok(Some(head.clone()));
+        }
+        if let Some(id) = Oid::parse(revision).filter(|id| self.is_commit(id)) {
+            return Ok(Some(id));
+        }
         self.resolve(&format!("{revision}^{{commit}}"))
     }
 
@@ -75,6 +83,7 @@ impl Git {
     /// Asks for several refs (by their full names) at once, so that
     /// [`Git::reference`] and [`Git::symbolic`] need not ask for each.
     pub fn look_up(&self, names: &[String]) -> Result<(), GitError> {
+        self.known().retain(|name, _| !names.contains(name));
         if let Some(known) = self.engine_refs(names) {
             self.known().extend(known);
             return Ok(());

@@ -337,13 +337,17 @@ impl<'a> Ledger<'a> {
 
     fn tips(&self) -> Result<Tips, LedgerError> {
         let tracking = self.tracking();
-        let mut names = vec![self.reference.as_str(), SEEN];
-        names.extend(tracking.as_deref());
-        let refs: BTreeMap<String, Oid> = self.git.refs(&names)?.into_iter().collect();
+        let mut names = vec![self.reference.clone(), SEEN.to_owned()];
+        names.extend(tracking.clone());
+        self.git.look_up(&names)?;
+        let tracking = match &tracking {
+            Some(name) => self.git.reference(name)?,
+            None => None,
+        };
         Ok(Tips {
-            local: refs.get(&self.reference).cloned(),
-            tracking: tracking.and_then(|name| refs.get(&name).cloned()),
-            seen: refs.get(SEEN).cloned(),
+            local: self.git.reference(&self.reference)?,
+            tracking,
+            seen: self.git.reference(SEEN)?,
         })
     }
 
