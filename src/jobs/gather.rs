@@ -194,7 +194,7 @@ fn landing(
         None => {
             let commits = git.commits(&between(&tip))?;
             let ids: Vec<Oid> = commits.iter().map(|commit| commit.id.clone()).collect();
-            let touched = git.touched_by(&ids)?;
+            let touched = git.touched_by(&ids, &commits)?;
             let brings = |commit: &Commit| {
                 let paths = touched.get(&commit.id);
                 paths.is_some_and(|paths| paths.iter().any(|path| waived.paths.contains(path)))

@@ -357,7 +357,7 @@ fn origins(
         .map(|(commit, _)| commit.clone())
         .collect();
     let mut touched: BTreeMap<Oid, BTreeSet<_>> = git
-        .touched_by(&asked)?
+        .touched_by(&asked, &change.commits)?
         .into_iter()
         .map(|(commit, paths)| (commit, paths.into_iter().collect()))
         .collect();

@@ -118,7 +118,9 @@ impl Receiver<'_> {
         let judgement = self
             .question(Stage::Merge, name, &start.base, head)
             .judge_range(self.world, &start, head)?;
-        let rewinds = update.old.is_some() && !self.world.git.is_ancestor(&start.base, head)?;
+        let grows = judgement.change.commits.iter().any(|it| it.parents.contains(&start.base));
+        let rewinds =
+            update.old.is_some() && !grows && !self.world.git.is_ancestor(&start.base, head)?;
         let findings = if rewinds {
             rewrite::findings(self.world, self.trusted, self.vantage, &judgement)?
         } else {
@@ -149,34 +151,47 @@ impl Receiver<'_> {
     /// trusted remote has already is not judged again: not at all if that is
     /// everything, and from there on where there is one such place.
     fn feature(&self, name: &str, head: &Oid) -> Result<JudgedRef, Error> {
-        let known = match &self.trusted.remote {
-            Some(remote) => {
-                let new = Revisions {
-                    from: vec![head.clone()],
-                    not_on_remote: Some(remote.clone()),
-                    ..Revisions::default()
-                };
-                match self.world.git.boundary(&new)? {
-                    Some(boundary) => boundary,
-                    None => return Ok(JudgedRef::bare(name, Vec::new())),
-                }
-            }
-            None => Vec::new(),
-        };
         let target = self.trusted.policy.trust.target.clone();
-        let mut start = self.start_from(&target, head)?;
-        let base = &start.base;
-        // Several places (main was merged, say) have no one tree to start from.
-        if let [known] = known.as_slice()
-            && known != base
-            && (*base == self.world.git.empty_tree() || self.world.git.is_ancestor(base, known)?)
-        {
-            start.base = known.clone();
-        }
+        let Some(start) = self.start_of_feature(&target, head)? else {
+            return Ok(JudgedRef::bare(name, Vec::new()));
+        };
         let judgement = self
             .question(Stage::Push, &target, &start.base, head)
             .judge_range(self.world, &start, head)?;
         Ok(JudgedRef { name: name.to_owned(), judgement: Some(judgement), findings: Vec::new() })
+    }
+
+    /// `None`: the trusted remote has everything.
+    fn start_of_feature(&self, target: &str, head: &Oid) -> Result<Option<Start>, Error> {
+        let git = &self.world.git;
+        let Some(remote) = &self.trusted.remote else {
+            return Ok(Some(self.start_from(target, head)?));
+        };
+        // One walk finds the place where there is one, and the merge base behind it.
+        if let Some(tip) = self.trusted.tip(self.world, target, self.vantage)?
+            && let Some(known) = git.grown_from(&tip, head, remote)?
+        {
+            if known == tip {
+                return Ok(Some(Start::at(known)));
+            }
+            return Ok(Some(Start { base: known, ..git.start_at_bases(&tip, head)? }));
+        }
+        let new = Revisions {
+            from: vec![head.clone()],
+            not_on_remote: Some(remote.clone()),
+            ..Revisions::default()
+        };
+        let Some(known) = git.boundary(&new)? else { return Ok(None) };
+        let mut start = self.start_from(target, head)?;
+        let base = &start.base;
+        // Several places (main was merged, say) have no one tree to start from.
+        if let [known] = known.as_slice()
+            && known != base
+            && (*base == git.empty_tree() || git.is_ancestor(base, known)?)
+        {
+            start.base = known.clone();
+        }
+        Ok(Some(start))
     }
 
     fn question(&self, stage: Stage, target: &str, base: &Oid, head: &Oid) -> Question<'_> {

@@ -585,7 +585,7 @@ fn hostile_paths() {
         assert!(change.files.iter().all(|file| file.added_lines() == 2));
         let entries = git.entries(&head, &expected).unwrap();
         let listed = git.list(&head, &RepoPath::new("")).unwrap();
-        let touched = git.touched_by(std::slice::from_ref(&head)).unwrap();
+        let touched = git.touched_by(std::slice::from_ref(&head), &[]).unwrap();
         assert_eq!((listed.len(), touched[&head].len()), (10, 10));
         for (path, entry) in &entries {
             assert_eq!(entry, &git.entry_at(&head, path).unwrap(), "{path:?}");
@@ -792,7 +792,12 @@ fn origins_of_files_and_lines() {
     let empty = repo.commit("ana", "empty");
     let git = repo.try_open(&repo.path().join("d")).unwrap();
     let commits = [&first, &side, &main, &merge, &empty].map(Clone::clone);
-    let touched = git.touched_by(&commits).unwrap();
+    let touched = git.touched_by(&commits, &[]).unwrap();
+    // Known trees, here of all but the first commit, spare git some work and change nothing.
+    let known = git.commits(&Revisions::between(&first, &merge)).unwrap();
+    assert_eq!(git.touched_by(&commits, &known).unwrap(), touched);
+    let all = Revisions { from: vec![empty.clone()], oldest_first: true, ..Revisions::default() };
+    assert_eq!(git.touched_by(&commits, &git.commits(&all).unwrap()).unwrap(), touched);
     let paths = |names: &[&str]| names.iter().map(|name| RepoPath::new(*name)).collect::<Vec<_>>();
     assert_eq!(touched[&first], paths(&["d/a.rs"]));
     assert_eq!(touched[&side], paths(&["d/a.rs"]));
@@ -808,7 +813,48 @@ fn origins_of_files_and_lines() {
         [(1, 1, main), (2, 4, first.clone()), (5, 5, side)]
     );
     let missing = git.empty_tree();
-    assert!(git.touched_by(&[first, missing]).is_err());
+    assert!(git.touched_by(&[first, missing], &known).is_err());
+}
+
+/// One walk finds where a change begins; it has to say what git's merge base says.
+#[test]
+fn a_walk_starts_where_git_says() {
+    let repo = TestRepo::new();
+    let first = repo.commit_file("ana", "a", "1\n", "first");
+    repo.git(&["checkout", "-q", "-b", "side"]);
+    let side = repo.commit_file("bo", "side", "1\n", "side");
+    repo.git(&["checkout", "-q", "main"]);
+    let main = repo.commit_file("chi", "main", "1\n", "main");
+    repo.git(&["checkout", "-q", "-b", "both", "side"]);
+    repo.git(&["merge", "-q", "-m", "both", "main"]);
+    let both = repo.commit_file("bo", "side", "2\n", "more");
+    repo.git(&["checkout", "-q", "main"]);
+    let later = repo.commit_file("chi", "main", "2\n", "later");
+    repo.git(&["checkout", "-q", "--orphan", "other"]);
+    let other = repo.commit_file("chi", "other", "1\n", "other");
+    let git = repo.open();
+    let tips = [&first, &side, &main, &both, &later, &other];
+    for (target, head) in tips.iter().flat_map(|one| tips.map(|two| (*one, two))) {
+        let bases = git.merge_bases(target, head).unwrap();
+        let base = match bases.as_slice() {
+            [] => git.empty_tree(),
+            [base] => base.clone(),
+            several => panic!("{several:?}"),
+        };
+        let start = git.start(target, head).unwrap();
+        assert_eq!(start, Start::at(base.clone()), "{target}..{head}");
+        let walked = git.change(&start, head, Detail::Files).unwrap();
+        // The walk's commits were given away: this time they are read anew.
+        assert_eq!(git.change(&start, head, Detail::Files).unwrap(), walked);
+    }
+    // A merge from the target leaves two places outside, and so no single one.
+    assert_eq!(git.grown_from(&later, &both, "origin").unwrap(), None);
+    assert_eq!(git.grown_from(&first, &both, "origin").unwrap(), Some(first.clone()));
+    repo.git(&["update-ref", "refs/remotes/origin/side", side.as_str()]);
+    repo.git(&["checkout", "-q", "side"]);
+    let more = repo.commit_file("bo", "side", "3\n", "more of side");
+    assert_eq!(git.grown_from(&later, &more, "origin").unwrap(), Some(side.clone()));
+    assert_eq!(git.grown_from(&later, &side, "origin").unwrap(), None);
 }
 
 #[test]

@@ -11,7 +11,7 @@ const FIELD_LIMIT: u64 = 32 << 20;
 
 /// What [`FORMAT`] prints for a commit.
 const FIELDS: usize = 9;
-const FORMAT: &str = "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%cn%x00%ce%x00%ct%x00%B";
+const FORMAT: &str = "--format=%m%H%x00%T%x00%P%x00%an%x00%ae%x00%cn%x00%ce%x00%ct%x00%B";
 
 /// Which commits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub struct Revisions {
     pub not: Vec<Oid>,
     /// Nor what the remote-tracking refs of this remote reach.
     pub not_on_remote: Option<String>,
+    /// Nor what the one commit of `from` shares with this one.
+    pub beside: Option<Oid>,
+    /// Also the commits just outside these: parents that were left out.
+    pub boundary: bool,
     /// Also all refs and HEAD, but for stashes, notes and countersign's own refs.
     pub all: bool,
     /// With `all`: further refs to leave out, as full names.
@@ -71,12 +75,21 @@ impl Revisions {
             let remotes = format!("--remotes={}/*", literal(remote));
             arguments.extend(["--not".to_owned(), remotes, "--not".to_owned()]);
         }
+        if self.boundary {
+            arguments.push("--boundary".to_owned());
+        }
+        if self.beside.is_some() {
+            arguments.push("--right-only".to_owned());
+        }
         arguments.push("--stdin".to_owned());
         arguments
     }
 
     fn input(&self) -> String {
-        let from = self.from.iter().map(|id| format!("{id}\n"));
+        let from = self.from.iter().map(|id| match &self.beside {
+            Some(other) => format!("{other}...{id}\n"),
+            None => format!("{id}\n"),
+        });
         from.chain(self.not.iter().map(|id| format!("^{id}\n"))).collect()
     }
 }
@@ -103,6 +116,17 @@ impl Git {
         revisions: &Revisions,
         each: &mut dyn FnMut(Commit) -> Result<(), GitError>,
     ) -> Result<(), GitError> {
+        let mut outside = Vec::new();
+        self.walk(revisions, each, &mut outside)
+    }
+
+    /// The same; the commits just outside, where they are asked for, are named apart.
+    fn walk(
+        &self,
+        revisions: &Revisions,
+        each: &mut dyn FnMut(Commit) -> Result<(), GitError>,
+        outside: &mut Vec<Oid>,
+    ) -> Result<(), GitError> {
         if revisions.is_empty() {
             return Ok(());
         }
@@ -118,7 +142,11 @@ impl Git {
             .args(revisions.arguments())
             .stdin(revisions.input());
         self.stream(call.clone(), |reader| {
-            while let Some(commit) = next_commit(reader, &call)? {
+            while let Some((place, commit)) = next_commit(reader, &call)? {
+                if place == '-' {
+                    outside.push(commit.id);
+                    continue;
+                }
                 if boundary.contains(&commit.id) {
                     return Err(GitError::Shallow(format!("all commits behind {}", commit.id)));
                 }
@@ -136,6 +164,20 @@ impl Git {
             Ok(())
         })?;
         Ok(commits)
+    }
+
+    /// Returns the commits, and those just outside if `revisions` ask for them.
+    pub(super) fn commits_and_boundary(
+        &self,
+        revisions: &Revisions,
+    ) -> Result<(Vec<Commit>, Vec<Oid>), GitError> {
+        let (mut commits, mut outside) = (Vec::new(), Vec::new());
+        let mut each = |commit| {
+            commits.push(commit);
+            Ok(())
+        };
+        self.walk(revisions, &mut each, &mut outside)?;
+        Ok((commits, outside))
     }
 
     /// Whether any commit that `tip` reaches touched a file. A shallow history
@@ -202,41 +244,56 @@ impl Git {
 }
 
 /// Reads one commit: nine fields, each ended by NUL, which no field can hold.
-fn next_commit(reader: &mut dyn BufRead, call: &super::Call) -> Result<Option<Commit>, GitError> {
-    let mut fields: [String; FIELDS] = Default::default();
-    for (index, field) in fields.iter_mut().enumerate() {
-        match next_field(reader, call)? {
-            Some(text) => *field = text,
-            None if index == 0 => return Ok(None),
-            None => return Err(unexpected(call, "a commit that ends early")),
+/// Before the id stands git's mark: `-` for a commit just outside the range.
+fn next_commit(
+    reader: &mut dyn BufRead,
+    call: &super::Call,
+) -> Result<Option<(char, Commit)>, GitError> {
+    let mut bytes = Vec::with_capacity(512);
+    let mut ends = [0; FIELDS];
+    for (index, end) in ends.iter_mut().enumerate() {
+        let start = bytes.len();
+        next_field(reader, &mut bytes, call)?;
+        match bytes.last() {
+            Some(0) if bytes.len() > start => *end = bytes.len(),
+            _ if bytes.is_empty() && index == 0 => return Ok(None),
+            _ => return Err(unexpected(call, "a commit that ends early")),
         }
     }
-    let [id, tree, parents, author, author_email, committer, committer_email, committed, message] =
-        fields;
+    let field = |index: usize| {
+        let start = if index == 0 { 0 } else { ends[index - 1] };
+        String::from_utf8_lossy(&bytes[start..ends[index] - 1])
+    };
     let oid = |text: &str| Oid::parse(text).ok_or_else(|| unexpected(call, text));
-    Ok(Some(Commit {
-        id: oid(&id)?,
-        tree: oid(&tree)?,
-        parents: parents.split_terminator(' ').map(oid).collect::<Result<_, _>>()?,
-        author: Identity { name: author, email: author_email },
-        committer: Identity { name: committer, email: committer_email },
-        // A commit whose date is no number is dated to the epoch, as git shows it.
-        committed: committed.parse().unwrap_or(0),
-        message,
-    }))
+    let id = field(0);
+    let place = id.chars().next().unwrap_or_default();
+    Ok(Some((
+        place,
+        Commit {
+            id: oid(&id[place.len_utf8()..])?,
+            tree: oid(&field(1))?,
+            parents: field(2).split_terminator(' ').map(oid).collect::<Result<_, _>>()?,
+            author: Identity { name: field(3).into_owned(), email: field(4).into_owned() },
+            committer: Identity { name: field(5).into_owned(), email: field(6).into_owned() },
+            // A commit whose date is no number is dated to the epoch, as git shows it.
+            committed: field(7).parse().unwrap_or(0),
+            message: field(8).into_owned(),
+        },
+    )))
 }
 
-fn next_field(reader: &mut dyn BufRead, call: &super::Call) -> Result<Option<String>, GitError> {
-    let mut bytes = Vec::new();
+/// Appends a field and the NUL that ends it; nothing at the end.
+fn next_field(
+    reader: &mut dyn BufRead,
+    bytes: &mut Vec<u8>,
+    call: &super::Call,
+) -> Result<(), GitError> {
     let mut limited = std::io::Read::take(reader, FIELD_LIMIT + 1);
-    limited.read_until(0, &mut bytes).map_err(|error| unexpected(call, error.to_string()))?;
-    if bytes.len() as u64 > FIELD_LIMIT {
+    let length =
+        limited.read_until(0, bytes).map_err(|error| unexpected(call, error.to_string()))?;
+    if length as u64 > FIELD_LIMIT {
         let what = "a commit's message".to_owned();
         return Err(GitError::TooLarge { what, limit: FIELD_LIMIT });
     }
-    match bytes.pop() {
-        Some(0) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Some(_) => Err(unexpected(call, "a field that ends early")),
-        None => Ok(None),
-    }
+    Ok(())
 }

@@ -68,7 +68,14 @@ impl Git {
             files = self.without_landed(files, landed, head)?;
             revisions.not.push(landed.clone());
         }
-        let commits = self.commits(&revisions)?;
+        let walked = match start.landed {
+            None => self.take_walked(base, head),
+            Some(_) => None,
+        };
+        let commits = match walked {
+            Some(commits) => commits,
+            None => self.commits(&revisions)?,
+        };
         let head_tree = match commits.last().filter(|last| last.id == *head) {
             Some(last) => last.tree.clone(),
             None => self.tree_of(head)?,

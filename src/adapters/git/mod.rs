@@ -149,6 +149,8 @@ pub struct Git {
     config: OnceLock<Config>,
     /// Refs that were asked for by name, until we move one.
     known: Mutex<refs::Known>,
+    /// The range that was walked last, until somebody takes its commits.
+    walk: Mutex<Option<start::Walk>>,
     objects: OnceLock<Option<Mutex<git2::Repository>>>,
 }
 
@@ -214,6 +216,7 @@ impl Git {
             up: String::new(),
             config: OnceLock::from(config),
             known: Mutex::default(),
+            walk: Mutex::default(),
             objects: OnceLock::new(),
         }))
     }
@@ -277,6 +280,7 @@ impl Git {
             up: up.to_owned(),
             config: OnceLock::new(),
             known: Mutex::default(),
+            walk: Mutex::default(),
             objects: OnceLock::new(),
         })
     }

@@ -1,54 +1,53 @@
 //! Which commits of a range touched which files, and where its lines came from.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, Read};
 
 use super::{Call, Git, GitError, objects, unexpected};
-use crate::gate::change::{LineRange, Oid, RepoPath};
+use crate::gate::change::{Commit, LineRange, Oid, RepoPath};
 
 /// The longest record that git prints here: a path of its own limit, quoted.
 const RECORD_LIMIT: u64 = 256 << 10;
 
 impl Git {
-    /// Returns the files that each commit changed: one process for all of them.
-    /// A merge touches only what it has differently from every one of its
-    /// parents; whatever equals one of them came with that parent's commits.
-    pub fn touched_by(&self, commits: &[Oid]) -> Result<BTreeMap<Oid, Vec<RepoPath>>, GitError> {
-        let mut touched: BTreeMap<_, _> =
-            commits.iter().map(|commit| (commit.clone(), Vec::new())).collect();
+    /// Returns the files that each of these commits changed: one process for all
+    /// of them. A merge touches only what it has differently from every one of
+    /// its parents; whatever equals one of them came with that parent's commits.
+    /// `known` are commits that were read before: where they tell both trees, git
+    /// need not read the commits again.
+    pub fn touched_by(
+        &self,
+        commits: &[Oid],
+        known: &[Commit],
+    ) -> Result<BTreeMap<Oid, Vec<RepoPath>>, GitError> {
+        let mut touched = BTreeMap::new();
         if commits.is_empty() {
             return Ok(touched);
         }
-        let input: String = commits.iter().map(|commit| format!("{commit}\n")).collect();
+        let known: HashMap<&Oid, &Commit> = known.iter().map(|it| (&it.id, it)).collect();
+        let questions: Vec<String> = commits.iter().map(|it| question(it, &known)).collect();
         let call = self
             .call()
             .args(["diff-tree", "--stdin", "-r", "-z", "-c", "--root", "--always", "--raw"])
             .args(["--no-renames", "--no-relative", "--no-color", "--ignore-submodules=none"])
-            .stdin(input);
-        let mut named = 0;
+            .stdin(questions.join("\n") + "\n");
         self.stream(call.clone(), |reader| {
-            let mut paths: Option<&mut Vec<RepoPath>> = None;
-            // `<commit> NUL`, then for each file `:<modes and ids> NUL <path> NUL`.
-            while let Some(record) = next_record(reader, 0, &call)? {
-                if record.starts_with(b":") {
-                    let path = next_record(reader, 0, &call)?;
-                    let (Some(paths), Some(path)) = (paths.as_mut(), path) else {
-                        return Err(unexpected(&call, "a file of no commit"));
-                    };
-                    paths.push(RepoPath::new(path));
-                    continue;
+            for (commit, question) in commits.iter().zip(&questions) {
+                // Two trees are answered by a line, a commit by a word. What names
+                // neither is left out by git without an error.
+                let end = if question.contains(' ') { b'\n' } else { 0 };
+                let answered = next_record(reader, end, &call)?;
+                if answered.as_deref() != Some(question.as_bytes()) {
+                    return Err(unexpected(&call, format!("no answer for {commit}")));
                 }
-                let commit = std::str::from_utf8(&record).ok().and_then(Oid::parse);
-                paths = commit.and_then(|commit| touched.get_mut(&commit));
-                named += 1;
+                touched.insert(commit.clone(), next_paths(reader, &call)?);
             }
-            Ok(())
+            match next_record(reader, 0, &call)? {
+                Some(_) => Err(unexpected(&call, "more than was asked for")),
+                None => Ok(()),
+            }
         })?;
-        // An id that names no commit is left out by git without an error.
-        match named == commits.len() {
-            true => Ok(touched),
-            false => Err(unexpected(&call, format!("{named} of {} commits", commits.len()))),
-        }
+        Ok(touched)
     }
 
     /// Returns the files that each commit moved, as `(from, to)`: one process
@@ -124,6 +123,32 @@ impl Git {
         })?;
         lines.sort();
         Ok(lines)
+    }
+}
+
+/// What `diff-tree --stdin` is asked about a commit: its parent's tree and its
+/// own where both are known, else the commit.
+fn question(commit: &Oid, known: &HashMap<&Oid, &Commit>) -> String {
+    let trees = || {
+        let commit = known.get(commit)?;
+        let [parent] = commit.parents.as_slice() else { return None };
+        Some(format!("{} {}", known.get(parent)?.tree, commit.tree))
+    };
+    trees().unwrap_or_else(|| commit.to_string())
+}
+
+/// Reads the files of one answer: for each, `:<modes and ids> NUL <path> NUL`.
+fn next_paths(reader: &mut dyn BufRead, call: &Call) -> Result<Vec<RepoPath>, GitError> {
+    let mut paths = Vec::new();
+    loop {
+        let next = reader.fill_buf().map_err(|error| unexpected(call, error.to_string()))?;
+        if next.first() != Some(&b':') {
+            return Ok(paths);
+        }
+        next_record(reader, 0, call)?;
+        let path = next_record(reader, 0, call)?;
+        let path = path.ok_or_else(|| unexpected(call, "a file without a path"))?;
+        paths.push(RepoPath::new(path));
     }
 }
 
