@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ancestors::ProcessId;
 use super::fs::{self, FsError};
-use crate::gate::change::{Identity, Oid};
+use crate::gate::change::{Change, Entry, FileChange, Identity, Oid, RepoPath};
 use crate::gate::recorded::RecordedLines;
 use crate::gate::signal::{Signal, Strength};
 
@@ -30,6 +30,73 @@ pub struct Pending {
     pub process: Option<ProcessId>,
     /// `None`: commit-msg judges.
     pub foreseen: Option<Foreseen>,
+    /// What is staged; `None`: too much to be kept here.
+    pub staged: Option<Staged>,
+}
+
+/// The staged files as pre-commit judged them, by names and ids alone. It holds
+/// for the same run of git and the same index only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Staged {
+    /// The index as it was judged, see [`fs::stamp`].
+    index: String,
+    base: String,
+    files: Vec<StagedFile>,
+}
+
+/// Path (see [`RepoPath::to_text`]), what stood there, what stands there.
+type StagedFile = (String, Option<StagedEntry>, Option<StagedEntry>);
+
+/// Mode and object id.
+type StagedEntry = (u32, String);
+
+/// As many files are kept; more are asked for again.
+const STAGED_FILES: usize = 100;
+
+impl Staged {
+    /// Keeps the files of a staged change; `None` for too many, and for a
+    /// change whose lines were read.
+    pub fn of(change: &Change, index: &str) -> Option<Staged> {
+        let plain = |file: &FileChange| file.added.is_empty() && file.removed == 0 && !file.binary;
+        if change.files.len() > STAGED_FILES || !change.files.iter().all(plain) {
+            return None;
+        }
+        let side = |entry: &Option<Entry>| {
+            entry.as_ref().map(|entry| (entry.mode, entry.oid.as_str().to_owned()))
+        };
+        let file = |file: &FileChange| (file.path.to_text(), side(&file.old), side(&file.new));
+        let files = change.files.iter().map(file).collect();
+        Some(Staged { index: index.to_owned(), base: change.base.to_string(), files })
+    }
+
+    /// The change to this tree, if the index is still the same; `None` also for
+    /// what cannot be read.
+    pub fn change(&self, tree: &Oid, index: &str) -> Option<Change> {
+        if self.index != index {
+            return None;
+        }
+        let side = |kept: &Option<StagedEntry>| match kept {
+            Some((mode, oid)) => Some(Some(Entry { mode: *mode, oid: Oid::parse(oid)? })),
+            None => Some(None),
+        };
+        let file = |(path, old, new): &StagedFile| {
+            Some(FileChange {
+                path: RepoPath::from_text(path)?,
+                old: side(old)?,
+                new: side(new)?,
+                added: Vec::new(),
+                removed: 0,
+                binary: false,
+            })
+        };
+        Some(Change {
+            base: Oid::parse(&self.base)?,
+            head: tree.clone(),
+            head_tree: tree.clone(),
+            commits: Vec::new(),
+            files: self.files.iter().map(file).collect::<Option<_>>()?,
+        })
+    }
 }
 
 /// What pre-commit could tell of commit-msg's answer. It holds for the same
@@ -69,6 +136,8 @@ struct Line {
     process: Option<ProcessId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     foreseen: Option<Foreseen>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    staged: Option<Staged>,
 }
 
 impl Marks {
@@ -89,9 +158,9 @@ impl Marks {
     /// Keeps what was seen of the commit being made.
     pub fn keep_pending(&self, pending: &Pending) -> Result<(), FsError> {
         fs::create_private_folder(&self.folder)?;
-        let Pending { tree, signals, lines, process, foreseen } = pending.clone();
+        let Pending { tree, signals, lines, process, foreseen, staged } = pending.clone();
         let object = tree.to_string();
-        let line = Line { object, checked: true, signals, lines, process, foreseen };
+        let line = Line { object, checked: true, signals, lines, process, foreseen, staged };
         fs::replace(&self.pending, text(&line).as_bytes(), 0o600)
     }
 
@@ -106,6 +175,7 @@ impl Marks {
                 lines: line.lines,
                 process: line.process,
                 foreseen: line.foreseen,
+                staged: line.staged,
             })
         }))
     }
@@ -130,6 +200,7 @@ impl Marks {
             lines: Vec::new(),
             process: None,
             foreseen: None,
+            staged: None,
         };
         fs::append(&self.list(), text(&line).as_bytes(), 0o600)
     }
@@ -217,13 +288,35 @@ mod tests {
         let common = folder.path();
         let (main, linked) =
             (Marks::open(common, common), Marks::open(common, &common.join("worktrees/w")));
+        let file = |path: &[u8], old: Option<&str>| FileChange {
+            path: RepoPath::new(path),
+            old: old.map(|id| Entry { mode: 0o100_644, oid: oid(id) }),
+            new: Some(Entry { mode: 0o120_000, oid: oid("f") }),
+            added: Vec::new(),
+            removed: 0,
+            binary: false,
+        };
+        let change = Change {
+            base: oid("9"),
+            head: oid("a"),
+            head_tree: oid("a"),
+            commits: Vec::new(),
+            files: vec![file(b"a", None), file(b"\"\xff\n", Some("e"))],
+        };
         let pending = Pending {
             tree: oid("a"),
             signals: vec![signal()],
             lines: Vec::new(),
             process: None,
             foreseen: None,
+            staged: Staged::of(&change, "1 2 3"),
         };
+        let staged = pending.staged.as_ref().expect("few files");
+        assert_eq!(staged.change(&oid("a"), "1 2 3").as_ref(), Some(&change));
+        assert_eq!(staged.change(&oid("a"), "1 2 4"), None);
+        let lines = vec![crate::gate::change::LineRange { start: 1, end: 1 }];
+        let read = FileChange { added: lines, ..file(b"a", None) };
+        assert_eq!(Staged::of(&Change { files: vec![read], ..change }, ""), None);
         main.keep_pending(&pending).expect("keeps");
         assert_eq!(main.pending().expect("reads"), Some(pending));
         assert_eq!(linked.pending().expect("reads"), None);

@@ -101,7 +101,7 @@ fn records(world: &World, trusted: &Trusted, change: &Change) -> Result<Vec<Sign
     }
     let touched: Vec<Oid> = change.commits.iter().map(|it| it.id.clone()).collect();
     // A path that a later commit of the range put back is none of the net change.
-    let touched = world.git.touched_by(&touched)?;
+    let touched = world.git.touched_by(&touched, &change.commits)?;
     let net = change.files.iter().map(|file| &file.path);
     for path in touched.values().flatten().chain(net).collect::<BTreeSet<_>>() {
         words = words.path(path);

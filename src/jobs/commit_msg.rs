@@ -4,11 +4,11 @@
 use std::path::Path;
 
 use crate::adapters::env::Env;
-use crate::adapters::git::Glance;
-use crate::adapters::marks::{Marks, Messages};
+use crate::adapters::git::{Detail, Glance};
+use crate::adapters::marks::{Marks, Messages, Pending};
 use crate::adapters::{ancestors, fs};
 use crate::gate::attribution::{CommitAttribution, attribute_staged};
-use crate::gate::change::{Commit, Identity, Oid};
+use crate::gate::change::{Change, Commit, Identity, Oid};
 use crate::gate::disclosure;
 use crate::gate::policy::{DisclosureTrailer, Policy, Stage};
 use crate::gate::recorded::RecordedLines;
@@ -87,7 +87,9 @@ pub fn commit_msg(
     let Some(bytes) = fs::read(file, MESSAGE_LIMIT)? else {
         return Err(Error::usage(format!("there is no message file `{}`", file.display())));
     };
-    let (marks, lines) = match world.marks.pending()? {
+    let pending = world.marks.pending()?;
+    let known = pending.as_ref().and_then(|pending| staged_of_this_run(world, pending));
+    let (marks, lines) = match pending {
         Some(pending) => (pending.signals, pending.lines),
         None => (surroundings.marks(&catalogue(policy)), Vec::new()),
     };
@@ -116,8 +118,16 @@ pub fn commit_msg(
     }
     let seen = signals(world, policy, &message, &marks)?;
     let newly_assisted = marks.is_empty() && seen.iter().any(Signal::assists);
-    let judgement = judge(world, &trusted, message, seen, &lines)?;
+    let judgement = judge(world, &trusted, message, seen, &lines, known)?;
     Ok(Some(JudgedMessage { judgement, newly_assisted }))
+}
+
+/// What pre-commit of the same run of git saw staged in the same index, which
+/// in a large repository takes long to find.
+fn staged_of_this_run(world: &World, pending: &Pending) -> Option<Change> {
+    let same_run = pending.process? == ancestors::parent_process()?;
+    let index = fs::stamp(&world.git.layout().index).filter(|_| same_run)?;
+    pending.staged.as_ref()?.change(&pending.tree, &index)
 }
 
 /// What git's comments begin with; `None`: git chooses.
@@ -149,6 +159,7 @@ fn judge(
     message: String,
     seen: Vec<Signal>,
     lines: &[RecordedLines],
+    known: Option<Change>,
 ) -> Result<Judgement, Error> {
     let question = Question {
         trusted,
@@ -160,7 +171,10 @@ fn judge(
         pusher: None,
         vantage: Vantage::Commit,
     };
-    let mut change = staged(world, question.detail())?;
+    let mut change = match known.filter(|_| question.detail() == Detail::Files) {
+        Some(known) => known,
+        None => staged(world, question.detail())?,
+    };
     let commit = being_made(world, message)?;
     // Lines that are known are marked below, and no others for their sake.
     let covering = seen.iter().filter(|it| lines.is_empty() || it.kind != SignalKind::Session);

@@ -1,7 +1,7 @@
 //! Judges the index before a commit, and keeps what its surroundings told.
 
 use crate::adapters::git::Detail;
-use crate::adapters::marks::{Foreseen, Messages, Pending};
+use crate::adapters::marks::{Foreseen, Messages, Pending, Staged};
 use crate::adapters::{ancestors, fs};
 use crate::gate::change::{Change, Oid};
 use crate::gate::policy::{Policy, Stage};
@@ -29,6 +29,7 @@ pub fn pre_commit(world: &World, surroundings: &Surroundings) -> Result<Judgemen
         signals: judgement.attribution.staged.clone(),
         lines,
         process: ancestors::parent_process(),
+        staged: index.as_deref().and_then(|index| Staged::of(&judgement.change, index)),
         foreseen: foresee(world, &judgement, index)?,
     })?;
     Ok(judgement)

@@ -135,7 +135,32 @@ fn an_author_who_is_an_agent_is_judged() {
     let author = "--author=Claude <noreply@anthropic.com>";
     let (status, started) = traced(&repo, repo.git_command(&["commit", "-q", author, "-m", "x"]));
     assert_eq!(status, 0, "an identity discloses");
-    assert!(started.iter().filter(|it| *it == "diff-index").count() == 2, "{started:?}");
+    assert_asked_once_for_the_index(&started);
+}
+
+/// Each of both hooks judged; what is staged only the first has to find.
+#[track_caller]
+fn assert_asked_once_for_the_index(started: &[String]) {
+    let times = |word: &str| started.iter().filter(|it| *it == word).count();
+    let expected = if can_tell() { 1 } else { 2 };
+    assert_eq!((times("config"), times("diff-index")), (2, expected), "{started:?}");
+}
+
+#[test]
+fn a_marked_message_is_judged_by_what_pre_commit_saw_staged() {
+    let repo = prepared(&FORBID.replace("forbid", "require"));
+    let marked = ["commit", "-q", "-m", "Tidy", "-m", "Assisted-by: claude-code"];
+    let (status, started) = traced(&repo, repo.git_command(&marked));
+    assert_eq!(status, 0);
+    assert_asked_once_for_the_index(&started);
+    // What was kept of the files decides.
+    let repo = prepared(
+        &FORBID.replace("forbid", "require").replace("deny", "when = { assisted = true }\ndeny"),
+    );
+    repo.write("secret/key", "1\n").git(&["add", "secret/key"]);
+    let (status, started) = traced(&repo, repo.git_command(&marked));
+    assert_eq!(status, 1);
+    assert_asked_once_for_the_index(&started);
 }
 
 #[test]

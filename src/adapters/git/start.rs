@@ -26,6 +26,9 @@ pub struct Start {
     pub landed: Option<Oid>,
 }
 
+/// Commits, oldest first, and those just outside.
+type Walked = (Vec<Commit>, Vec<Oid>);
+
 /// The commits `base..head`, oldest first, which were walked to find the base.
 #[derive(Debug)]
 pub(super) struct Walk {
@@ -103,7 +106,7 @@ impl Git {
         target: &Oid,
         head: &Oid,
         remote: Option<&str>,
-    ) -> Result<Option<(Vec<Commit>, Vec<Oid>)>, GitError> {
+    ) -> Result<Option<Walked>, GitError> {
         let revisions = Revisions {
             from: vec![head.clone()],
             beside: Some(target.clone()),
