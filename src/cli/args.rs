@@ -112,6 +112,10 @@ pub enum Format {
     Github,
     Gitlab,
     Markdown,
+    Porcelain,
+    AgentTrace,
+    GitAi,
+    Jsonl,
 }
 
 /// A stage, as the command line spells it.
@@ -137,6 +141,12 @@ pub enum Command {
     Check(Check),
     /// Detect AI assistance in commits; needs no policy
     Scan(Scan),
+    /// Show who wrote and approved the lines of a file: git blame with agent, session, strength
+    Blame(Blame),
+    /// Print what the ledger knows of agents' lines in other tools' forms
+    Export(Export),
+    /// Take attribution of lines over from other tools' forms; it only ever adds
+    Import(Import),
     /// Show the agents that keep records on this machine
     Agents(Agents),
     /// Take what an agent's hook tells of an edit, as JSON on standard input
@@ -258,6 +268,40 @@ pub struct Scan {
     /// Show the edits that agents recorded of the files that are not committed yet
     #[arg(long, conflicts_with_all = ["range", "all"])]
     pub sessions: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Blame {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The file as it stands in REV [default: in the work tree]
+    #[arg(long, value_name = "REV")]
+    pub rev: Option<String>,
+    /// Only these lines, as git blame takes them: 10,20 or 10,+5 or /regex/; may be repeated
+    #[arg(short = 'L', value_name = "START,END")]
+    pub lines: Vec<String>,
+    /// Print for programs: git's own porcelain, with further headers for each line
+    #[arg(long, conflicts_with = "format")]
+    pub porcelain: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    /// Commits, as A..B [default: all that the ledger knows]; as --format: agent-trace [the default], git-ai, jsonl
+    #[arg(value_name = "RANGE")]
+    pub range: Option<String>,
+    /// Write git-ai's notes into refs/notes/ai, where a commit has none
+    #[arg(long)]
+    pub write_notes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    /// A file of Agent Trace records, one a line, or with --format jsonl what export prints; `-` for standard
+    /// input. With --format git-ai the notes in refs/notes/ai are read, and no file
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -88,6 +88,9 @@ fn run(context: &Context, command: &Command) -> Result<Exit, Error> {
     match command {
         Command::Completions(arguments) => Ok(commands::completions::run(context, arguments)),
         Command::Man => commands::man::run(context),
+        Command::Export(arguments) => commands::exchange::export(context, arguments),
+        Command::Import(arguments) => commands::exchange::import(context, arguments),
+        Command::Blame(arguments) => commands::blame::run(context, arguments),
         Command::Agents(arguments) => commands::agents::run(context, arguments),
         Command::Record(arguments) => commands::record::run(context, arguments),
         Command::Approve(arguments) => commands::approve::approve(context, arguments),

@@ -82,6 +82,11 @@ impl Output {
         std::io::stdout().lock().write_all(text.as_bytes()).ok();
     }
 
+    /// Prints bytes exactly as given: what a format for programs holds.
+    pub fn bytes(&self, bytes: &[u8]) {
+        std::io::stdout().lock().write_all(bytes).ok();
+    }
+
     /// Prints a JSON document and a line break. What a terminal would obey is
     /// escaped, which reads as the same text: JSON itself leaves C1 controls
     /// and bidirectional marks as they are.

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use similar::{Algorithm, ChangeTag, DiffOp};
+use similar::{Algorithm, DiffOp};
 
 use super::change::LineRange;
 use super::trace::TracedEdit;
@@ -54,17 +54,37 @@ pub fn match_lines(
             }
         }
     }
-    let mut written: Vec<Written<'_>> = edits.iter().map(|edit| Written::of(edit)).collect();
+    let mut written: Vec<Written> = edits.iter().map(|edit| Written::of(edit)).collect();
     forget_removed(&mut written);
     let mut owners: Vec<Option<Owner>> = vec![None; lines.len()];
     for reformatted in [false, true] {
-        let file: Vec<u64> = lines.iter().map(|line| key(line, reformatted)).collect();
+        let keys: Vec<u64> = lines.iter().map(|line| key(line, reformatted)).collect();
+        let page = Page { lines: &lines, keys: &keys, open: &is_added };
         for (number, edit) in written.iter_mut().enumerate().rev() {
+            let text = if reformatted { &edit.loose } else { &edit.exact };
             let owner = Owner { edit: number, reformatted };
-            assign(&lines, &file, &is_added, edit, owner, &mut owners);
+            assign(&page, text, &mut edit.own, &|_, _| true, owner, &mut owners);
         }
     }
     ranges(&owners, edits)
+}
+
+/// Finds in a file the lines of a text of which only keys are known. Each of
+/// the text's lines is found once at most; `open` says which lines of the file
+/// may be taken, `fits` which line of the text may stand for which of the file.
+/// Returns for each line of the file the line of the text, both counted from 0.
+pub fn match_keys(
+    lines: &[&str],
+    keys: &[u64],
+    open: &[bool],
+    text: &[u64],
+    mut own: Vec<bool>,
+    fits: &dyn Fn(usize, usize) -> bool,
+) -> Vec<Option<usize>> {
+    let page = Page { lines, keys, open };
+    let mut owners: Vec<Option<usize>> = vec![None; lines.len()];
+    take(&page, text, &mut own, fits, &mut |at, line| owners[at] = Some(line));
+    owners
 }
 
 /// Whether a line means something by itself: four letters or digits, and not a
@@ -98,82 +118,158 @@ struct Owner {
     reformatted: bool,
 }
 
-/// The new text of an edit.
-struct Written<'a> {
-    lines: Vec<&'a str>,
+/// The new text of an edit, as keys of its lines.
+struct Written {
+    exact: Vec<u64>,
+    loose: Vec<u64>,
     /// Which lines the edit put there, and nobody has been matched to yet.
     own: Vec<bool>,
     /// The lines that the edit took away.
-    removed: Vec<&'a str>,
+    removed: Vec<u64>,
 }
 
-impl<'a> Written<'a> {
-    fn of(edit: &'a TracedEdit) -> Written<'a> {
+impl Written {
+    fn of(edit: &TracedEdit) -> Written {
         let lines: Vec<&str> = edit.new.lines().map(str::trim_end).collect();
-        let Some(old) = &edit.old else {
-            return Written { own: vec![true; lines.len()], lines, removed: Vec::new() };
+        let (own, removed) = match &edit.old {
+            None => (vec![true; lines.len()], Vec::new()),
+            Some(old) => compare(&old.lines().map(str::trim_end).collect::<Vec<&str>>(), &lines),
         };
-        let old: Vec<&str> = old.lines().map(str::trim_end).collect();
-        let mut own = vec![false; lines.len()];
-        let mut removed = Vec::new();
-        if old.len() + lines.len() <= COMPARED {
-            let operations = similar::capture_diff_slices(Algorithm::Myers, &old, &lines);
-            for change in operations.iter().flat_map(|it: &DiffOp| it.iter_changes(&old, &lines)) {
-                match (change.tag(), change.new_index()) {
-                    (ChangeTag::Insert, Some(index)) => own[index] = true,
-                    (ChangeTag::Delete, _) => removed.push(change.value()),
-                    (ChangeTag::Insert | ChangeTag::Equal, _) => {}
-                }
-            }
-        } else {
-            let mut left: HashMap<&str, usize> = HashMap::new();
-            for line in &old {
-                *left.entry(line).or_default() += 1;
-            }
-            for (line, own) in lines.iter().zip(&mut own) {
-                match left.get_mut(line) {
-                    Some(count) if *count > 0 => *count -= 1,
-                    Some(_) | None => *own = true,
-                }
-            }
-            removed
-                .extend(left.iter().flat_map(|(line, count)| std::iter::repeat_n(*line, *count)));
+        Written {
+            exact: lines.iter().map(|line| key(line, false)).collect(),
+            loose: lines.iter().map(|line| key(line, true)).collect(),
+            own,
+            // A bracket or a blank is like any other: which one went cannot be told.
+            removed: removed
+                .iter()
+                .filter(|line| is_telling(line))
+                .map(|line| key(line, false))
+                .collect(),
         }
-        Written { lines, own, removed }
     }
 }
 
+/// Which of the new lines an edit put there, and which old ones it took away.
+fn compare<'a>(old: &[&'a str], new: &[&str]) -> (Vec<bool>, Vec<&'a str>) {
+    let mut own = vec![false; new.len()];
+    let mut removed = Vec::new();
+    if old.len() + new.len() <= COMPARED {
+        for operation in similar::capture_diff_slices(Algorithm::Myers, old, new) {
+            match operation {
+                DiffOp::Equal { .. } => {}
+                DiffOp::Delete { old_index, old_len, .. } => {
+                    removed.extend(&old[old_index..old_index + old_len]);
+                }
+                DiffOp::Insert { new_index, new_len, .. } => {
+                    own[new_index..new_index + new_len].fill(true);
+                }
+                DiffOp::Replace { old_index, old_len, new_index, new_len } => {
+                    removed.extend(&old[old_index..old_index + old_len]);
+                    own[new_index..new_index + new_len].fill(true);
+                }
+            }
+        }
+        return (own, removed);
+    }
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    for line in old {
+        *left.entry(line).or_default() += 1;
+    }
+    for (line, own) in new.iter().zip(&mut own) {
+        match left.get_mut(line) {
+            Some(count) if *count > 0 => *count -= 1,
+            Some(_) | None => *own = true,
+        }
+    }
+    for line in old {
+        if let Some(count) = left.get_mut(line).filter(|count| **count > 0) {
+            *count -= 1;
+            removed.push(line);
+        }
+    }
+    (own, removed)
+}
+
 /// A line that a later edit took away again is no longer there to be matched.
-fn forget_removed(written: &mut [Written<'_>]) {
+fn forget_removed(written: &mut [Written]) {
     let mut places: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
     for number in 0..written.len() {
-        let removed: Vec<u64> = written[number].removed.iter().map(|it| key(it, false)).collect();
-        for text in removed {
+        for text in std::mem::take(&mut written[number].removed) {
             if let Some((edit, line)) = places.get_mut(&text).and_then(Vec::pop) {
                 written[edit].own[line] = false;
             }
         }
-        for (index, line) in written[number].lines.iter().enumerate() {
+        for (index, text) in written[number].exact.iter().enumerate() {
             if written[number].own[index] {
-                places.entry(key(line, false)).or_default().push((number, index));
+                places.entry(*text).or_default().push((number, index));
             }
         }
     }
 }
 
+/// A file, with the lines of it that may still be given away.
+struct Page<'a> {
+    lines: &'a [&'a str],
+    keys: &'a [u64],
+    open: &'a [bool],
+}
+
 /// Gives lines of the file to one edit.
 fn assign(
-    lines: &[&str],
-    file: &[u64],
-    is_added: &[bool],
-    edit: &mut Written<'_>,
+    page: &Page<'_>,
+    text: &[u64],
+    own: &mut [bool],
+    fits: &dyn Fn(usize, usize) -> bool,
     owner: Owner,
     owners: &mut [Option<Owner>],
 ) {
-    let text: Vec<u64> = edit.lines.iter().map(|line| key(line, owner.reformatted)).collect();
+    let open: Vec<bool> =
+        page.open.iter().zip(owners.iter()).map(|(open, owner)| *open && owner.is_none()).collect();
+    let page = Page { open: &open, ..*page };
+    take(&page, text, own, fits, &mut |at, _| owners[at] = Some(owner));
+}
+
+/// Finds a text's own lines in a file, and tells of each: first those that mean
+/// something, then what stands beside them.
+fn take(
+    page: &Page<'_>,
+    text: &[u64],
+    own: &mut [bool],
+    fits: &dyn Fn(usize, usize) -> bool,
+    found: &mut dyn FnMut(usize, usize),
+) {
+    let mut taken = Taken { text, own, fits, found, file: vec![false; page.keys.len()] };
+    let mut partners: BTreeMap<usize, usize> = BTreeMap::new();
+    for (line, at) in pairs(page, text, taken.own, fits) {
+        if taken.pair(page, line, at) {
+            partners.insert(line, at);
+        }
+    }
+    // What means nothing by itself follows its neighbour, in both directions.
+    for (line, at) in &partners {
+        taken.spread(page, (*line, *at), 1);
+        taken.spread(page, (*line, *at), -1);
+    }
+    for (line, at) in &partners {
+        taken.slide(page, (*line, *at), 1);
+        taken.slide(page, (*line, *at), -1);
+    }
+    if !partners.is_empty() {
+        taken.close_gaps(page);
+    }
+}
+
+/// The pairs of equal lines that mean something, the longest runs first; among
+/// equals in the order of both texts.
+fn pairs(
+    page: &Page<'_>,
+    text: &[u64],
+    own: &[bool],
+    fits: &dyn Fn(usize, usize) -> bool,
+) -> Vec<(usize, usize)> {
     let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
-    for (at, key) in file.iter().enumerate() {
-        if is_added[at] && owners[at].is_none() && is_telling(lines[at]) {
+    for (at, key) in page.keys.iter().enumerate() {
+        if page.open[at] && is_telling(page.lines[at]) {
             let places = places.entry(*key).or_default();
             if places.len() < PLACES {
                 places.push(at);
@@ -183,100 +279,126 @@ fn assign(
     // Runs are the same for all their pairs: each is measured once.
     let mut runs: HashMap<(usize, usize), usize> = HashMap::new();
     let mut pairs: Vec<(usize, usize, usize)> = Vec::new();
-    for (line, key) in text.iter().enumerate().filter(|(line, _)| edit.own[*line]) {
+    for (line, key) in text.iter().enumerate().filter(|(line, _)| own[*line]) {
         for &at in places.get(key).into_iter().flatten() {
             if pairs.len() == PAIRS {
                 break;
             }
-            let start = start_of_run(&text, file, line, at);
-            let length = *runs.entry(start).or_insert_with(|| length_of_run(&text, file, start));
-            pairs.push((length, line, at));
+            if fits(line, at) {
+                let start = start_of_run(text, page.keys, line, at);
+                let length =
+                    *runs.entry(start).or_insert_with(|| length_of_run(text, page.keys, start));
+                pairs.push((length, line, at));
+            }
         }
     }
-    // Longest first; among equals in the order of both texts.
     pairs.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
-    let mut partners: BTreeMap<usize, usize> = BTreeMap::new();
-    for (_, line, at) in pairs {
-        if edit.own[line] && owners[at].is_none() {
-            edit.own[line] = false;
-            owners[at] = Some(owner);
-            partners.insert(line, at);
-        }
-    }
-    // What means nothing by itself follows its neighbour, in both directions.
-    let found: Vec<(usize, usize)> = partners.into_iter().collect();
-    for &(line, at) in &found {
-        spread(&text, file, is_added, edit, owner, owners, (line, at), 1);
-        spread(&text, file, is_added, edit, owner, owners, (line, at), -1);
-    }
-    if !found.is_empty() {
-        close_gaps(lines, &text, file, is_added, edit, owner, owners);
-    }
+    pairs.into_iter().map(|(_, line, at)| (line, at)).collect()
 }
 
-#[expect(clippy::too_many_arguments, reason = "both texts, and where they meet")]
-fn spread(
-    text: &[u64],
-    file: &[u64],
-    is_added: &[bool],
-    edit: &mut Written<'_>,
-    owner: Owner,
-    owners: &mut [Option<Owner>],
-    (line, at): (usize, usize),
-    step: isize,
-) {
-    let (mut line, mut at) = (line, at);
-    while let (Some(next_line), Some(next_at)) =
-        (line.checked_add_signed(step), at.checked_add_signed(step))
-    {
-        (line, at) = (next_line, next_at);
-        let same = text.get(line).is_some_and(|key| file.get(at) == Some(key));
-        if !same || !edit.own[line] || !is_added[at] || owners[at].is_some() {
-            return;
-        }
-        edit.own[line] = false;
-        owners[at] = Some(owner);
-    }
+/// How far a text's lines are given to a file's.
+struct Taken<'a> {
+    text: &'a [u64],
+    own: &'a mut [bool],
+    fits: &'a dyn Fn(usize, usize) -> bool,
+    found: &'a mut dyn FnMut(usize, usize),
+    /// Which lines of the file are taken now.
+    file: Vec<bool>,
 }
 
-/// Gives an edit those lines without a meaning of their own that stand beside
-/// one of its lines, with the same neighbour as in its text on the other side:
-/// the bracket that closes a block of which a part is not staged.
-fn close_gaps(
-    lines: &[&str],
-    text: &[u64],
-    file: &[u64],
-    is_added: &[bool],
-    edit: &mut Written<'_>,
-    owner: Owner,
-    owners: &mut [Option<Owner>],
-) {
-    let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
-    for (line, key) in text.iter().enumerate().filter(|(line, _)| edit.own[*line]) {
-        places.entry(*key).or_default().push(line);
-    }
-    for at in 0..file.len() {
-        if !is_added[at] || owners[at].is_some() || is_telling(lines[at]) {
-            continue;
+impl Taken<'_> {
+    /// Pairs two lines, if both are still free.
+    fn pair(&mut self, page: &Page<'_>, line: usize, at: usize) -> bool {
+        let free = self.own[line] && page.open[at] && !self.file[at] && (self.fits)(line, at);
+        if free {
+            self.own[line] = false;
+            self.file[at] = true;
+            (self.found)(at, line);
         }
-        let is_ours = |at: Option<usize>| {
-            at.and_then(|at| owners.get(at)).is_some_and(|it| *it == Some(owner))
-        };
-        let below = is_ours(at.checked_sub(1));
-        let above = is_ours(at.checked_add(1));
-        let same = |line: Option<usize>, at: Option<usize>| match (line, at) {
-            (Some(line), Some(at)) => text.get(line).is_some_and(|key| file.get(at) == Some(key)),
+        free
+    }
+
+    fn is_same(&self, page: &Page<'_>, line: Option<usize>, at: Option<usize>) -> bool {
+        match (line, at) {
+            (Some(line), Some(at)) => {
+                self.text.get(line).is_some_and(|key| page.keys.get(at) == Some(key))
+            }
             _ => false,
-        };
-        let fits = |line: &usize| {
-            edit.own[*line]
-                && ((below && same(line.checked_add(1), at.checked_add(1)))
-                    || (above && same(line.checked_sub(1), at.checked_sub(1))))
-        };
-        let found = places.get(&file[at]).into_iter().flatten().copied().find(|line| fits(line));
-        if let Some(line) = found {
-            edit.own[line] = false;
-            owners[at] = Some(owner);
+        }
+    }
+
+    fn spread(&mut self, page: &Page<'_>, from: (usize, usize), step: isize) {
+        let (mut line, mut at) = from;
+        while let (Some(next_line), Some(next_at)) =
+            (line.checked_add_signed(step), at.checked_add_signed(step))
+        {
+            (line, at) = (next_line, next_at);
+            if !self.is_same(page, Some(line), Some(at)) || !self.pair(page, line, at) {
+                return;
+            }
+        }
+    }
+
+    /// Goes on over lines without a meaning of their own that the text has, and
+    /// the edit did not put there, as long as one of the same that it did put
+    /// there is left: of the two brackets above and below a new block, either
+    /// may be called the new one.
+    fn slide(&mut self, page: &Page<'_>, from: (usize, usize), step: isize) {
+        let (mut line, mut at) = from;
+        while let (Some(next_line), Some(next_at)) =
+            (line.checked_add_signed(step), at.checked_add_signed(step))
+        {
+            (line, at) = (next_line, next_at);
+            if !self.is_same(page, Some(line), Some(at)) {
+                return;
+            }
+            if self.file[at] {
+                continue;
+            }
+            let spare = |other: &usize| self.own[*other] && self.text[*other] == self.text[line];
+            if !page.open[at] || is_telling(page.lines[at]) || !(self.fits)(line, at) {
+                return;
+            }
+            let Some(spare) = (0..self.text.len()).find(spare) else { return };
+            self.own[spare] = false;
+            self.file[at] = true;
+            (self.found)(at, line);
+        }
+    }
+
+    /// Takes those lines without a meaning of their own that stand beside one
+    /// that is taken, with the same neighbour as in the text on the other side:
+    /// the bracket that closes a block of which a part is not staged.
+    fn close_gaps(&mut self, page: &Page<'_>) {
+        let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
+        for (line, key) in self.text.iter().enumerate().filter(|(line, _)| self.own[*line]) {
+            places.entry(*key).or_default().push(line);
+        }
+        for at in 0..page.keys.len() {
+            if !page.open[at] || self.file[at] || is_telling(page.lines[at]) {
+                continue;
+            }
+            let taken =
+                |at: Option<usize>| at.and_then(|at| self.file.get(at)).is_some_and(|taken| *taken);
+            let below = taken(at.checked_sub(1));
+            let above = taken(at.checked_add(1));
+            // Of two brackets one after the other, neither says whose the other is.
+            let says = |at: Option<usize>| {
+                taken(at)
+                    || at.is_some_and(|at| page.lines.get(at).is_some_and(|it| is_telling(it)))
+            };
+            let (below, above) =
+                (below && says(at.checked_add(1)), above && says(at.checked_sub(1)));
+            let fits = |line: &usize| {
+                self.own[*line]
+                    && ((below && self.is_same(page, line.checked_add(1), at.checked_add(1)))
+                        || (above && self.is_same(page, line.checked_sub(1), at.checked_sub(1))))
+            };
+            let line =
+                places.get(&page.keys[at]).into_iter().flatten().copied().find(|it| fits(it));
+            if let Some(line) = line {
+                self.pair(page, line, at);
+            }
         }
     }
 }

@@ -13,6 +13,7 @@
 pub mod approval;
 pub mod attribution;
 pub mod audit;
+pub mod blame;
 pub mod change;
 pub mod connect;
 pub mod coverage;
@@ -20,6 +21,7 @@ pub mod debt;
 pub mod disclosure;
 pub mod evidence;
 pub mod examples;
+pub mod exchange;
 pub mod explain;
 pub mod judge;
 pub mod junit;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::attribution::AttributedRange;
 use super::change::{LineRange, Oid, RepoPath};
-use super::matching::{MatchedRange, is_telling};
+use super::matching::{MatchedRange, match_keys};
 use super::record::Body;
 use super::record::canonical::sha256;
 use super::signal::Strength;
@@ -43,6 +43,9 @@ pub struct RecordedLines {
 pub struct Run {
     /// The number of the first line, at the commit that brought them.
     pub start: u64,
+    /// The lines differed from the agent's own record in form alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reformatted: bool,
     /// A hash for each line, see [`hash`].
     pub lines: Vec<String>,
 }
@@ -65,6 +68,7 @@ pub fn keep(path: &RepoPath, content: &[u8], matches: &[MatchedRange]) -> Vec<Re
         let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(lines.len());
         let run = Run {
             start: range.lines.start,
+            reformatted: range.reformatted,
             lines: lines[place(range.lines.start.saturating_sub(1))..place(range.lines.end)]
                 .iter()
                 .map(|line| hash(line))
@@ -87,8 +91,9 @@ pub fn keep(path: &RepoPath, content: &[u8], matches: &[MatchedRange]) -> Vec<Re
     kept
 }
 
-/// The added lines of a file that these records of it tell of. A line that
-/// means nothing by itself counts beside one that does, as it was recorded.
+/// The added lines of a file that these records of it tell of, one a range. A
+/// line that means nothing by itself counts beside one that does, as it was
+/// recorded; each recorded line is found once at most.
 pub fn locate(
     content: &[u8],
     added: &[LineRange],
@@ -96,51 +101,101 @@ pub fn locate(
 ) -> Vec<AttributedRange> {
     let text = String::from_utf8_lossy(content);
     let lines: Vec<&str> = text.lines().collect();
-    let runs: Vec<(&RecordedLines, &[String])> = records
-        .iter()
-        .flat_map(|record| record.runs.iter().map(|run| (*record, run.lines.as_slice())))
-        .collect();
-    let mut places: HashMap<&str, Vec<(usize, usize)>> = HashMap::new();
-    for (number, (_, run)) in runs.iter().enumerate() {
-        for (at, hash) in run.iter().enumerate() {
-            places.entry(hash).or_default().push((number, at));
-        }
-    }
-    let mut ranges = Vec::new();
+    let mut open = vec![false; lines.len()];
     for range in added {
         let first = usize::try_from(range.start.saturating_sub(1)).unwrap_or(usize::MAX);
         let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(lines.len());
-        let Some(lines) = lines.get(first..end) else { continue };
-        let hashes: Vec<String> = lines.iter().map(|line| hash(line)).collect();
-        let at = |index: usize| hashes.get(index).and_then(|hash| places.get(hash.as_str()));
-        let mut owners: Vec<Option<usize>> = (0..lines.len())
-            .map(|index| at(index).filter(|_| is_telling(lines[index])).map(|found| found[0].0))
-            .collect();
-        // Down, then up: each neighbour that was found carries on by one line.
-        let down = 1..lines.len();
-        let up = (0..lines.len().saturating_sub(1)).rev();
-        let steps = down.map(|index| (index, index - 1)).chain(up.map(|index| (index, index + 1)));
-        for (index, neighbour) in steps {
-            if owners[index].is_some() || owners[neighbour].is_none() {
-                continue;
-            }
-            let beside = |(run, place): &(usize, usize)| {
-                let next = if neighbour < index { place.checked_sub(1) } else { Some(place + 1) };
-                next.and_then(|next| runs[*run].1.get(next)) == Some(&hashes[neighbour])
-            };
-            owners[index] =
-                at(index).into_iter().flatten().find(|it| beside(it)).map(|found| found.0);
-        }
-        for (number, owner) in (range.start..).zip(owners) {
-            let Some(owner) = owner else { continue };
-            ranges.push(AttributedRange {
-                lines: LineRange { start: number, end: number },
-                agent: runs[owner].0.agent.clone(),
-                strength: Strength::Recorded,
-            });
-        }
+        open.get_mut(first..end).unwrap_or_default().fill(true);
     }
-    ranges
+    let recorded = Texts::of(records);
+    let found = recorded.find(&lines, &open, |_| true, &|_, _| true);
+    let range = |(number, line): (u64, Option<usize>)| {
+        Some(AttributedRange {
+            lines: LineRange { start: number, end: number },
+            agent: records[recorded.record(line?)].agent.clone(),
+            strength: Strength::Recorded,
+        })
+    };
+    (1u64..).zip(found).filter_map(range).collect()
+}
+
+/// The lines of several records as one text, by their hashes.
+pub struct Texts {
+    keys: Vec<u64>,
+    /// For each line the record, the run in it, and the line in that; `None`
+    /// between two runs.
+    places: Vec<Option<(usize, usize, usize)>>,
+}
+
+impl Texts {
+    /// Puts the runs one behind the other.
+    pub fn of(records: &[&RecordedLines]) -> Texts {
+        let mut texts = Texts { keys: Vec::new(), places: Vec::new() };
+        for (record, recorded) in records.iter().enumerate() {
+            for (number, run) in recorded.runs.iter().enumerate() {
+                for (at, hash) in run.lines.iter().enumerate() {
+                    texts.keys.push(number_of(hash).unwrap_or_default());
+                    texts.places.push(number_of(hash).map(|_| (record, number, at)));
+                }
+                texts.keys.push(0);
+                texts.places.push(None);
+            }
+        }
+        texts
+    }
+
+    /// The number of lines, with what stands between the runs.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there is no line.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether it is a line, and not what stands between two runs.
+    pub fn is_line(&self, line: usize) -> bool {
+        self.places.get(line).is_some_and(Option::is_some)
+    }
+
+    /// The record that a line of the text is of.
+    pub fn record(&self, line: usize) -> usize {
+        self.place(line).0
+    }
+
+    /// The record, the run in it, and the line in that, counted from 0.
+    pub fn place(&self, line: usize) -> (usize, usize, usize) {
+        self.places.get(line).copied().flatten().unwrap_or_default()
+    }
+
+    /// Finds lines of the text in a file: `open` says which of the file's may
+    /// be taken, `wanted` which of the text's, `fits` (text, file) which pairs.
+    pub fn find(
+        &self,
+        lines: &[&str],
+        open: &[bool],
+        wanted: impl Fn(usize) -> bool,
+        fits: &dyn Fn(usize, usize) -> bool,
+    ) -> Vec<Option<usize>> {
+        // Only what may be taken, and what stands beside it, is hashed.
+        let near = |at: usize| {
+            let from = at.saturating_sub(1);
+            open.get(from..(at + 2).min(open.len())).unwrap_or_default().contains(&true)
+        };
+        let key = |(at, line): (usize, &&str)| match near(at) {
+            true => number_of(&hash(line)).unwrap_or(1),
+            false => 1,
+        };
+        let keys: Vec<u64> = lines.iter().enumerate().map(key).collect();
+        let own = (0..self.keys.len()).map(|it| self.places[it].is_some() && wanted(it)).collect();
+        match_keys(lines, &keys, open, &self.keys, own, fits)
+    }
+}
+
+/// The number that a hash's digits are; `None` for what is no hash.
+fn number_of(hash: &str) -> Option<u64> {
+    (hash.len() == 16).then(|| u64::from_str_radix(hash, 16).ok()).flatten()
 }
 
 /// The lines of a file that an old version of it does not have: what is judged
@@ -197,10 +252,9 @@ pub fn bodies(commit: &Oid, at: Timestamp, kept: &[RecordedLines]) -> Vec<Body> 
 }
 
 fn split(run: &Run) -> impl Iterator<Item = Run> {
-    (run.start..)
-        .step_by(LINES)
-        .zip(run.lines.chunks(LINES))
-        .map(|(start, lines)| Run { start, lines: lines.to_vec() })
+    let reformatted = run.reformatted;
+    let parts = (run.start..).step_by(LINES).zip(run.lines.chunks(LINES));
+    parts.map(move |(start, lines)| Run { start, reformatted, lines: lines.to_vec() })
 }
 
 fn body(commit: &Oid, at: Timestamp, part: &[RecordedLines]) -> Body {

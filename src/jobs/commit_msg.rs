@@ -179,7 +179,7 @@ fn judge(
     // Lines that are known are marked below, and no others for their sake.
     let covering = seen.iter().filter(|it| lines.is_empty() || it.kind != SignalKind::Session);
     let mut attribution = attribute_staged(&change, covering.cloned().collect());
-    recorded::add(world, &change, lines, &mut attribution)?;
+    recorded::add(world, &change, lines, &recorded::OldNames::new(), &mut attribution)?;
     attribution.staged = seen.clone();
     attribution.commits = vec![CommitAttribution {
         commit: commit.id.clone(),

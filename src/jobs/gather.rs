@@ -123,14 +123,16 @@ fn records(
     Ok(view)
 }
 
-/// The ledger's records of lines in these files that agents wrote.
+/// The ledger's records of lines in these files, or of these commits, that agents wrote.
 pub fn attributions<'a>(
     world: &World,
     trusted: &Trusted,
     vantage: Vantage<'_>,
     paths: impl Iterator<Item = &'a RepoPath>,
+    commits: impl Iterator<Item = &'a Oid>,
 ) -> Result<LedgerView, Error> {
     let words = paths.fold(Words::default(), Words::path);
+    let words = commits.fold(words, |words, commit| words.id(commit.as_str()));
     view(world, trusted, vantage, &Wanted::Attributions(words))
 }
 

@@ -120,13 +120,18 @@ impl Question<'_> {
         if !self.server && add_kept_marks(world, &mut signals)? {
             sources.push("environment".to_owned());
         }
+        let names = recorded::old_names(world, &change)?;
         let recorded = gather::attributions(
             world,
             self.trusted,
             self.vantage,
-            change.files.iter().map(|it| &it.path),
+            change.files.iter().map(|it| &it.path).chain(names.values().flatten()),
+            // Whether lines of a commit are known, any record of it tells.
+            signals.iter().filter(|(_, marks)| of_session(marks)).map(|(commit, _)| commit),
         )?;
-        let (commits, lines) = recorded::of_ledger(recorded.records.iter().map(|it| &it.record));
+        let known = recorded::of_ledger(recorded.records.iter().map(|it| &it.record));
+        let commits = known.iter().filter_map(|it| it.commit.clone()).collect();
+        let lines: Vec<RecordedLines> = known.into_iter().map(|it| it.lines).collect();
         // A commit whose lines are known is assisted in those; of one whose
         // lines were lost, all count.
         let of_sessions = take_marks_of_sessions(&mut signals, &commits);
@@ -139,8 +144,8 @@ impl Question<'_> {
         for (commit, marks) in of_sessions {
             attribution.add_marks(&commit, marks);
         }
-        recorded::add(world, &change, &lines, &mut attribution)?;
-        let noted = recorded::of_notes(world, &change)?;
+        recorded::add(world, &change, &lines, &names, &mut attribution)?;
+        let noted = recorded::of_notes(world, &change.commits.iter().map(|it| &it.id).collect())?;
         if !noted.marks.is_empty() {
             sources.push("notes".to_owned());
         }
@@ -150,7 +155,8 @@ impl Question<'_> {
         for (path, agent) in noted.touched {
             attribution.add_touched(&path, [agent].into());
         }
-        recorded::add(world, &change, &noted.lines, &mut attribution)?;
+        let lines: Vec<RecordedLines> = noted.lines.into_iter().map(|(_, it)| it).collect();
+        recorded::add(world, &change, &lines, &names, &mut attribution)?;
         self.judge_attributed(world, change, attribution, sources)
     }
 
@@ -164,7 +170,7 @@ impl Question<'_> {
         lines: &[RecordedLines],
     ) -> Result<Judgement, Error> {
         let mut attribution = attribute_staged(&change, signals);
-        recorded::add(world, &change, lines, &mut attribution)?;
+        recorded::add(world, &change, lines, &recorded::OldNames::new(), &mut attribution)?;
         attribution.staged.extend(recorded::signals(lines));
         let sources = ["environment", "sessions"].map(str::to_owned).to_vec();
         self.judge_attributed(world, change, attribution, sources)
@@ -264,6 +270,10 @@ pub fn catalogue(policy: &Policy) -> std::borrow::Cow<'static, Catalogue> {
     } else {
         std::borrow::Cow::Owned(built_in.extended(&policy.agents))
     }
+}
+
+fn of_session(marks: &[Signal]) -> bool {
+    marks.iter().any(|it| it.kind == SignalKind::Session)
 }
 
 /// Takes away the marks of sessions on commits whose lines are known.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::adapters::git::{Detail, GitError};
 use crate::adapters::store::Unpublished;
 use crate::gate::attribution::Attribution;
+use crate::gate::blame::Known;
 use crate::gate::change::{Change, FileChange, LineRange, Oid, RepoPath};
 use crate::gate::matching::{MatchedRange, match_lines};
 use crate::gate::record::Record;
@@ -19,7 +20,7 @@ use super::{Error, sessions};
 
 /// The largest file in which lines are looked for, in bytes. Of a larger one,
 /// every added line counts.
-const FILE_LIMIT: u64 = 32 << 20;
+pub(super) const FILE_LIMIT: u64 = 32 << 20;
 
 /// What agents recorded of the staged lines.
 pub fn staged(world: &World, change: &Change) -> Result<Vec<RecordedLines>, Error> {
@@ -28,11 +29,20 @@ pub fn staged(world: &World, change: &Change) -> Result<Vec<RecordedLines>, Erro
     if paths.is_empty() {
         return Ok(Vec::new());
     }
+    let renames = staged_renames(world, change)?;
+    let paths: BTreeSet<&RepoPath> = paths.into_iter().chain(renames.keys()).collect();
+    let paths: Vec<&RepoPath> = paths.into_iter().collect();
     let traces = sessions::recorded(world, paths.clone())?;
-    let (told, _) = sessions::told(world, &paths)?;
+    // What was written under a file's old name counts under its new one.
+    let mut told: BTreeMap<RepoPath, Vec<Told>> = BTreeMap::new();
+    for (path, edits) in sessions::told(world, &paths)?.0 {
+        let path = renames.get(&path).cloned().unwrap_or(path);
+        told.entry(path).or_default().extend(edits);
+    }
     let mut edits: BTreeMap<&RepoPath, Vec<&TracedEdit>> = BTreeMap::new();
     for recorded in &traces.edits {
-        edits.entry(&recorded.path).or_default().push(&recorded.edit);
+        let path = renames.get(&recorded.path).unwrap_or(&recorded.path);
+        edits.entry(path).or_default().push(&recorded.edit);
     }
     if edits.is_empty() && told.is_empty() {
         return Ok(Vec::new());
@@ -55,6 +65,57 @@ pub fn staged(world: &World, change: &Change) -> Result<Vec<RecordedLines>, Erro
     }
     Ok(kept)
 }
+
+/// The staged files that were moved, by their old names: as git finds them,
+/// and where too little is left for that, the new file of the same name, or the
+/// only one. A wrong guess finds no line: what an agent wrote must stand there.
+fn staged_renames(world: &World, change: &Change) -> Result<BTreeMap<RepoPath, RepoPath>, Error> {
+    let gone = || change.files.iter().filter(|it| it.new.is_none()).map(|it| &it.path);
+    let new: Vec<&RepoPath> = change
+        .files
+        .iter()
+        .filter(|it| it.old.is_none() && is_text(it))
+        .map(|it| &it.path)
+        .collect();
+    if gone().next().is_none() || new.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut renames: BTreeMap<RepoPath, RepoPath> =
+        world.git.staged_renames()?.into_iter().collect();
+    let name =
+        |path: &RepoPath| path.as_bytes().rsplit(|it| *it == b'/').next().map(<[u8]>::to_vec);
+    for from in gone() {
+        let same: Vec<&&RepoPath> = new.iter().filter(|to| name(to) == name(from)).collect();
+        let to = match (same.as_slice(), new.as_slice()) {
+            ([to], _) => **to,
+            (_, [to]) => *to,
+            _ => continue,
+        };
+        renames.entry(from.clone()).or_insert_with(|| to.clone());
+    }
+    Ok(renames)
+}
+
+/// The names that the files of a change had before, in its own commits: what
+/// was recorded under an old name is found under the new one.
+pub fn old_names(world: &World, change: &Change) -> Result<OldNames, Error> {
+    let mut names = OldNames::new();
+    if !change.files.iter().any(|it| it.old.is_none() && is_text(it)) {
+        return Ok(names);
+    }
+    let commits: Vec<Oid> = change.commits.iter().map(|it| it.id.clone()).collect();
+    let renames = world.git.renames(&commits)?;
+    for (from, to) in commits.iter().filter_map(|it| renames.get(it)).flatten() {
+        let earlier = names.get(from).cloned().unwrap_or_default();
+        let of = names.entry(to.clone()).or_default();
+        of.extend(earlier);
+        of.insert(from.clone());
+    }
+    Ok(names)
+}
+
+/// For each file that was moved, what it was called before.
+pub type OldNames = BTreeMap<RepoPath, BTreeSet<RepoPath>>;
 
 /// The marks that these lines are on the commit that brings them.
 pub fn signals(kept: &[RecordedLines]) -> Vec<Signal> {
@@ -86,6 +147,7 @@ pub fn add(
     world: &World,
     change: &Change,
     records: &[RecordedLines],
+    names: &OldNames,
     attribution: &mut Attribution,
 ) -> Result<(), Error> {
     let mut by_path: BTreeMap<&str, Vec<&RecordedLines>> = BTreeMap::new();
@@ -96,10 +158,13 @@ pub fn add(
         return Ok(());
     }
     for file in change.files.iter().filter(|it| is_text(it)) {
-        let (Some(records), Some(new)) = (by_path.get(file.path.to_text().as_str()), &file.new)
-        else {
+        let Some(new) = &file.new else { continue };
+        let paths = names.get(&file.path).into_iter().flatten().chain([&file.path]);
+        let of = |path: &RepoPath| by_path.get(path.to_text().as_str()).cloned();
+        let records: Vec<&RecordedLines> = paths.filter_map(of).flatten().collect();
+        if records.is_empty() {
             continue;
-        };
+        }
         let content = match world.git.blob(&new.oid, FILE_LIMIT) {
             Ok(content) => content,
             Err(GitError::TooLarge { .. }) => {
@@ -110,7 +175,7 @@ pub fn add(
             Err(error) => return Err(error.into()),
         };
         let added = added(world, file, &content)?;
-        attribution.add_recorded(&file.path, &file.added, locate(&content, &added, records));
+        attribution.add_recorded(&file.path, &file.added, locate(&content, &added, &records));
     }
     Ok(())
 }
@@ -130,7 +195,8 @@ fn added(world: &World, file: &FileChange, content: &[u8]) -> Result<Vec<LineRan
 /// What notes tell of commits.
 #[derive(Clone, Debug, Default)]
 pub struct Noted {
-    pub lines: Vec<RecordedLines>,
+    /// The lines of each commit, as they stand there.
+    pub lines: Vec<(Oid, RecordedLines)>,
     /// The marks that this is on each commit.
     pub marks: BTreeMap<Oid, Vec<Signal>>,
     /// Files that are there no more, or are too large, by the agent that wrote in them.
@@ -142,15 +208,14 @@ const NOTES: &str = "refs/notes/ai";
 /// The longest note that is read, in bytes.
 const NOTE_LIMIT: u64 = 8 << 20;
 
-/// Reads git-ai's notes on the commits of a change, and turns lines of these
-/// commits into what is found by content. A note that is no text tells nothing.
-pub fn of_notes(world: &World, change: &Change) -> Result<Noted, Error> {
-    let commits: BTreeSet<&Oid> = change.commits.iter().map(|it| &it.id).collect();
+/// Reads git-ai's notes on these commits, and turns lines of them into what is
+/// found by content. A note that is no text tells nothing.
+pub fn of_notes(world: &World, commits: &BTreeSet<&Oid>) -> Result<Noted, Error> {
     let mut noted = Noted::default();
     if commits.is_empty() {
         return Ok(noted);
     }
-    for (commit, blob) in world.git.notes(NOTES, &commits)? {
+    for (commit, blob) in world.git.notes(NOTES, commits)? {
         let note = match world.git.blob(&blob, NOTE_LIMIT) {
             Ok(bytes) => String::from_utf8(bytes).unwrap_or_default(),
             Err(GitError::TooLarge { .. }) => continue,
@@ -179,8 +244,8 @@ pub fn of_notes(world: &World, change: &Change) -> Result<Noted, Error> {
         }
         let marks =
             signals(&kept).into_iter().map(|it| Signal { kind: SignalKind::Note, ..it }).collect();
+        noted.lines.extend(kept.into_iter().map(|it| (commit.clone(), it)));
         noted.marks.insert(commit, marks);
-        noted.lines.extend(kept);
     }
     Ok(noted)
 }
@@ -190,14 +255,12 @@ fn is_text(file: &FileChange) -> bool {
     file.new.as_ref().is_some_and(|new| new.mode & 0o170_000 == 0o100_000)
 }
 
-/// The commits of which the ledger holds lines, and the lines, of these records.
-pub fn of_ledger<'a>(
-    records: impl Iterator<Item = &'a Record>,
-) -> (BTreeSet<Oid>, Vec<RecordedLines>) {
-    let (mut commits, mut lines) = (BTreeSet::new(), Vec::new());
+/// What these records of the ledger tell of lines, each with its commit.
+pub fn of_ledger<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<Known> {
+    let mut known = Vec::new();
     for (commit, recorded) in records.filter_map(|record| recorded::read(&record.body)) {
-        commits.extend(commit);
-        lines.extend(recorded);
+        let of = |lines| Known { commit: commit.clone(), lines, noted: false };
+        known.extend(recorded.into_iter().map(of));
     }
-    (commits, lines)
+    known
 }

@@ -1,8 +1,9 @@
 //! Lines that agents recorded: a plain commit by a person marks exactly them,
 //! and every later form of the commit does so, on any machine.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::blame::record_claude_code as record;
 use crate::fixture::{TestRepo, is_below_an_agent};
 
 const POLICY: &str = r#"schema = 1
@@ -48,29 +49,21 @@ fn prepared() -> (TestRepo, TestRepo) {
     (repo, remote)
 }
 
-/// Writes what Claude Code keeps of an edit.
-fn record(repo: &TestRepo, session: &str, path: &str, old: &str, new: &str) {
-    let folder = repo.home().join(".claude/projects/-shop");
-    std::fs::create_dir_all(&folder).unwrap();
-    let line = |value: Value| format!("{value}\n");
-    let common = |kind: &str| json!({ "type": kind, "cwd": repo.path(), "sessionId": session, "version": "2.1.0", "timestamp": "2026-05-20T10:04:00.000Z" });
-    let mut call = common("assistant");
-    call["message"] = json!({ "role": "assistant", "model": "claude-opus-4-5", "content": [{ "type": "tool_use", "id": "t1", "name": "Edit", "input": { "file_path": repo.path().join(path), "old_string": old, "new_string": new } }] });
-    let mut result = common("user");
-    result["message"] = json!({ "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t1", "content": "done" }] });
-    result["toolUseResult"] = json!({ "filePath": repo.path().join(path), "oldString": old, "newString": new, "structuredPatch": [] });
-    std::fs::write(folder.join(format!("{session}.jsonl")), line(call) + &line(result)).unwrap();
-}
-
 /// The assisted lines of `src/a.rs` in a range, as `start-end` of each run by
 /// agent and strength, and the number of added and of assisted ones.
 #[track_caller]
 fn check(repo: &TestRepo, range: &str, expected: &[&str]) {
+    check_file(repo, range, "src/a.rs", expected);
+}
+
+/// The same of another file.
+#[track_caller]
+fn check_file(repo: &TestRepo, range: &str, path: &str, expected: &[&str]) {
     let output = repo.countersign(&["check", range, "--format", "json"]);
     let report: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     let files = report["attribution"]["files"].as_array().unwrap();
-    let file = files.iter().find(|it| it["path"] == "src/a.rs").unwrap();
+    let file = files.iter().find(|it| it["path"] == path).unwrap();
     let ranges: Vec<String> = file["ranges"]
         .as_array()
         .unwrap()
@@ -130,6 +123,103 @@ fn a_plain_commit_marks_exactly_the_agents_lines_everywhere() {
     let formatted = AFTER.replace("    ", "\t");
     other.write("src/a.rs", formatted).git(&["commit", "-q", "-a", "-m", "Format"]);
     check(&other, "origin/main..picked", LINES);
+}
+
+/// What `blame` says of each line: agent/session/strength, or nothing.
+#[track_caller]
+fn check_blame(repo: &TestRepo, arguments: &[&str], expected: &[&str]) -> Value {
+    let output = repo.countersign(&[&["blame", "--format", "json"], arguments].concat());
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let text = |line: &Value, name: &str| line[name].as_str().unwrap_or("-").to_owned();
+    let lines: Vec<String> = report["lines"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| match line["agent"].is_null() {
+            true => String::new(),
+            false => ["agent", "session", "strength", "matched"].map(|it| text(line, it)).join(" "),
+        })
+        .collect();
+    assert_eq!(lines, expected, "{report:#}");
+    report
+}
+
+#[test]
+fn blame_shows_the_agents_lines_before_and_after_they_are_committed() {
+    if is_below_an_agent() {
+        return;
+    }
+    let (repo, remote) = prepared();
+    const RECORDED: &str = "claude-code s1 recorded exact";
+    let agents = ["", "", "", "", RECORDED, RECORDED, RECORDED, RECORDED, "", "", ""];
+    check_blame(&repo, &["src/a.rs"], &agents);
+    repo.git(&["commit", "-q", "-m", "Work"]);
+    check_blame(&repo, &["src/a.rs"], &agents);
+    check_blame(&repo, &["src/a.rs", "--rev", "HEAD~1"], &["", "", ""]);
+    check_blame(&repo, &["src/a.rs", "-L", "4,6"], &["", RECORDED, RECORDED]);
+    repo.git(&["push", "-q", "origin", "work"]);
+    std::fs::remove_dir_all(repo.home().join(".claude")).unwrap();
+    let other = remote.clone_as("other", &["-b", "work"]);
+    let report = check_blame(&other, &["src/a.rs"], &agents);
+    let oracle = other.git(&["blame", "-s", "-l", "HEAD", "--", "src/a.rs"]);
+    let commits: Vec<&str> =
+        oracle.lines().map(|it| it.trim_start_matches('^').split(' ').next().unwrap()).collect();
+    for (line, commit) in report["lines"].as_array().unwrap().iter().zip(commits) {
+        assert!(line["commit"].as_str().unwrap().starts_with(commit), "{line}");
+    }
+
+    // A person's copy of the agent's line stays a person's, and what moved with
+    // its file, and was rewritten since, is found.
+    other.write("src/a.rs", format!("    work_hard();\n{AFTER}")).commit("ana", "Copy");
+    let copied = [&[""], &agents[..]].concat();
+    check_blame(&other, &["src/a.rs"], &copied);
+    other.git(&["mv", "src/a.rs", "src/b.rs"]);
+    other.commit("ana", "Move");
+    check_blame(&other, &["src/b.rs"], &copied);
+    other.git(&["reset", "-q", "--hard", "HEAD~2"]);
+    other.git(&["commit", "-q", "--amend", "-m", "Reworded"]);
+    let content =
+        agents.map(|it| if it.is_empty() { it } else { "claude-code s1 recorded content" });
+    check_blame(&other, &["src/a.rs"], &content);
+
+    // Under a declared mark the finer lines still show.
+    let mark = "Work\n\nCo-authored-by: Claude <noreply@anthropic.com>";
+    repo.git(&["commit", "-q", "--amend", "-m", mark]);
+    check_blame(
+        &repo,
+        &["src/a.rs"],
+        &agents.map(|it| match it {
+            "" => "claude-code - declared mark",
+            _ => "claude-code s1 recorded content",
+        })[..8]
+            .iter()
+            .copied()
+            .chain(["", "", ""])
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn a_renamed_file_keeps_what_was_recorded_under_its_old_name() {
+    if is_below_an_agent() {
+        return;
+    }
+    let (repo, remote) = prepared();
+    repo.git(&["mv", "src/a.rs", "src/moved.rs"]);
+    let expected = &["5-8 claude-code recorded"];
+    check_file(&repo, "--staged", "src/moved.rs", expected);
+    repo.git(&["commit", "-q", "-m", "Work and move"]);
+    check_file(&repo, "origin/main..work", "src/moved.rs", expected);
+    // Moved again by somebody else, who keeps no records; then rewritten.
+    repo.git(&["push", "-q", "origin", "work"]);
+    let other = remote.clone_as("other", &["-b", "work"]);
+    other.git(&["mv", "src/moved.rs", "b.rs"]);
+    other.commit("bo", "Move again");
+    check_file(&other, "origin/main..work", "b.rs", expected);
+    const RECORDED: &str = "claude-code s1 recorded exact";
+    let agents = ["", "", "", "", RECORDED, RECORDED, RECORDED, RECORDED, "", "", ""];
+    check_blame(&other, &["b.rs"], &agents);
 }
 
 #[test]

@@ -7,6 +7,8 @@
 mod approve;
 mod architecture;
 mod attacks;
+mod attribution_model;
+mod blame;
 mod ci;
 mod command_line;
 mod commit_hooks;

@@ -32,6 +32,8 @@ pub struct Revisions {
     pub except_refs: Vec<String>,
     /// Parents before children; else as they come, the newest first.
     pub oldest_first: bool,
+    /// Not the ancestors of `from`: these alone.
+    pub alone: bool,
 }
 
 impl Revisions {
@@ -57,6 +59,9 @@ impl Revisions {
 
     fn arguments(&self) -> Vec<String> {
         let mut arguments = Vec::new();
+        if self.alone {
+            arguments.push("--no-walk=unsorted".to_owned());
+        }
         if self.oldest_first {
             arguments.extend(["--topo-order".to_owned(), "--reverse".to_owned()]);
         }
@@ -130,7 +135,7 @@ impl Git {
         if revisions.is_empty() {
             return Ok(());
         }
-        let boundary = match revisions.all {
+        let boundary = match revisions.all || revisions.alone {
             // All that this clone has was asked for, not all there is.
             true => Default::default(),
             false => self.shallow_boundary()?,

@@ -185,7 +185,7 @@ pub(super) fn entry(mode: &str, oid: &str) -> Option<Option<Entry>> {
 }
 
 /// Undoes git's quotation of a path (`quote_c_style`); a path that needed none stands as it is.
-fn unquote(text: &[u8]) -> Option<RepoPath> {
+pub(super) fn unquote(text: &[u8]) -> Option<RepoPath> {
     let Some(rest) = text.strip_prefix(b"\"") else { return Some(RepoPath::new(text)) };
     let inner = rest.strip_suffix(b"\"")?;
     let mut bytes = Vec::with_capacity(inner.len());

@@ -6,6 +6,7 @@
 //! writes objects by id in process, and reads single refs that are files; what it cannot open goes through plumbing as well, so that its
 //! refusal is never taken for an empty answer.
 
+mod annotate;
 mod commits;
 mod config;
 mod diff;
@@ -29,6 +30,7 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
+pub use annotate::{Annotated, AnnotatedCommit, AnnotatedLine};
 pub use commits::Revisions;
 pub use config::Config;
 pub use diff::Detail;

@@ -86,6 +86,27 @@ impl Git {
         Ok(renames)
     }
 
+    /// Returns the files that the index has moved since HEAD, as `(from, to)`.
+    pub fn staged_renames(&self) -> Result<Vec<(RepoPath, RepoPath)>, GitError> {
+        let Some(head) = &self.layout().head else { return Ok(Vec::new()) };
+        let call = self
+            .call()
+            .args(["diff-index", "--cached", "-z", "--raw", "-M", "--diff-filter=R"])
+            .args(["--no-relative", "--no-color", "--ignore-submodules=none", head.as_str(), "--"]);
+        let mut renames = Vec::new();
+        self.stream(call.clone(), |reader| {
+            while next_record(reader, 0, &call)?.is_some() {
+                let (from, to) = (next_record(reader, 0, &call)?, next_record(reader, 0, &call)?);
+                let (Some(from), Some(to)) = (from, to) else {
+                    return Err(unexpected(&call, "a rename without its names"));
+                };
+                renames.push((RepoPath::new(from), RepoPath::new(to)));
+            }
+            Ok(())
+        })?;
+        Ok(renames)
+    }
+
     /// Returns the lines of a file at `head` that came in with `base..head`
     /// (`base`: a commit, or the empty tree), each with the commit that brought
     /// it, ascending. Lines older than `base` are left out.

@@ -45,7 +45,15 @@ pub fn run(context: &Context, arguments: &args::Agents) -> Result<Exit, Error> {
                 ));
             }
         }
-        Format::Sarif | Format::Junit | Format::Github | Format::Gitlab | Format::Markdown => {
+        Format::Sarif
+        | Format::Junit
+        | Format::Github
+        | Format::Gitlab
+        | Format::Markdown
+        | Format::Porcelain
+        | Format::AgentTrace
+        | Format::GitAi
+        | Format::Jsonl => {
             return Err(unsupported(output.format, "agents", "text and json"));
         }
     }

@@ -212,6 +212,10 @@ fn only_text_and_json(context: &Context, command: &str) -> Result<(), Error> {
         | Format::Junit
         | Format::Github
         | Format::Gitlab
-        | Format::Markdown) => Err(unsupported(format, command, "text and json")),
+        | Format::Markdown
+        | Format::Porcelain
+        | Format::AgentTrace
+        | Format::GitAi
+        | Format::Jsonl) => Err(unsupported(format, command, "text and json")),
     }
 }

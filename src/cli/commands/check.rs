@@ -14,9 +14,13 @@ use crate::jobs::world::World;
 
 /// Judges a change and prints the report.
 pub fn run(context: &Context, arguments: &args::Check) -> Result<Exit, Error> {
-    if context.output.format == Format::Markdown {
+    let format = context.output.format;
+    if matches!(
+        format,
+        Format::Markdown | Format::Porcelain | Format::AgentTrace | Format::GitAi | Format::Jsonl
+    ) {
         let known = "text, json, sarif, junit, github and gitlab";
-        return Err(unsupported(Format::Markdown, "check", known));
+        return Err(unsupported(format, "check", known));
     }
     let world = World::open(&context.env)?;
     let options = Options {
@@ -62,7 +66,12 @@ pub fn print_as(context: &Context, judgement: &Judgement, subject: &str, brief: 
         Format::Sarif => context.output.json(&format!("{:#}", report::sarif::render(&report))),
         Format::Junit => context.output.data(&report::junit::render(&report)),
         Format::Gitlab => context.output.json(&format!("{:#}", report::gitlab::render(&report))),
-        Format::Text | Format::Markdown => report::text::print(&context.output, &report, brief),
+        Format::Text
+        | Format::Markdown
+        | Format::Porcelain
+        | Format::AgentTrace
+        | Format::GitAi
+        | Format::Jsonl => report::text::print(&context.output, &report, brief),
     }
 }
 

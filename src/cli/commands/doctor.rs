@@ -18,7 +18,15 @@ pub fn run(context: &Context) -> Result<Exit, Error> {
                 .map_err(|error| Error::new(ErrorKind::Internal, error))?;
             context.output.data(&(json + "\n"));
         }
-        Format::Sarif | Format::Junit | Format::Github | Format::Gitlab | Format::Markdown => {
+        Format::Sarif
+        | Format::Junit
+        | Format::Github
+        | Format::Gitlab
+        | Format::Markdown
+        | Format::Porcelain
+        | Format::AgentTrace
+        | Format::GitAi
+        | Format::Jsonl => {
             return Err(Error::usage("doctor knows the formats text and json"));
         }
     }

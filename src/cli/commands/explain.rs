@@ -111,9 +111,15 @@ pub fn who(context: &Context, arguments: &args::WhoCan) -> Result<Exit, Error> {
 fn only_text_and_json(context: &Context, command: &str) -> Result<(), Error> {
     match context.output.format {
         Format::Text | Format::Json => Ok(()),
-        Format::Sarif | Format::Junit | Format::Github | Format::Gitlab | Format::Markdown => {
-            Err(unsupported(context.output.format, command, "text and json"))
-        }
+        Format::Sarif
+        | Format::Junit
+        | Format::Github
+        | Format::Gitlab
+        | Format::Markdown
+        | Format::Porcelain
+        | Format::AgentTrace
+        | Format::GitAi
+        | Format::Jsonl => Err(unsupported(context.output.format, command, "text and json")),
     }
 }
 

@@ -27,7 +27,11 @@ pub fn run(context: &Context, arguments: &args::Log) -> Result<Exit, Error> {
             | Format::Junit
             | Format::Github
             | Format::Gitlab
-            | Format::Markdown => {
+            | Format::Markdown
+            | Format::Porcelain
+            | Format::AgentTrace
+            | Format::GitAi
+            | Format::Jsonl => {
                 output.say(&line(context, entry));
             }
         }

@@ -3,10 +3,12 @@
 pub mod agents;
 pub mod approve;
 pub mod audit;
+pub mod blame;
 pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod doctor;
+pub mod exchange;
 pub mod explain;
 pub mod hook;
 pub mod init;

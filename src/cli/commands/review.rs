@@ -48,9 +48,14 @@ pub fn run_in(
             context.output.json(&document);
             Ok(Exit::Passed)
         }
-        format @ (Format::Sarif | Format::Junit | Format::Github | Format::Gitlab) => {
-            Err(unsupported(format, "review", "text, markdown and json"))
-        }
+        format @ (Format::Sarif
+        | Format::Junit
+        | Format::Github
+        | Format::Gitlab
+        | Format::Porcelain
+        | Format::AgentTrace
+        | Format::GitAi
+        | Format::Jsonl) => Err(unsupported(format, "review", "text, markdown and json")),
     }
 }
 

@@ -25,7 +25,15 @@ pub fn run(context: &Context, arguments: &Scan) -> Result<Exit, Error> {
     match context.output.format {
         Format::Text => text(context, &which)?,
         Format::Json => json(context, &which)?,
-        Format::Sarif | Format::Junit | Format::Github | Format::Gitlab | Format::Markdown => {
+        Format::Sarif
+        | Format::Junit
+        | Format::Github
+        | Format::Gitlab
+        | Format::Markdown
+        | Format::Porcelain
+        | Format::AgentTrace
+        | Format::GitAi
+        | Format::Jsonl => {
             return Err(unsupported(context.output.format, "scan", "text and json"));
         }
     }
