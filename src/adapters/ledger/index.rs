@@ -1,22 +1,23 @@
-//! What is known of every record in the ledger, kept beside it: verified
-//! signatures and what a record is about, so that a check reads only the
-//! records it wants and verifies none twice.
+//! What every record in the ledger is about, kept beside it, so that a check
+//! reads only the records that it wants: those alone are parsed whole, and
+//! verified (`verified`).
 //!
-//! A text file, a line a record: `<type> <words> <id> <blob> <signature blob>
-//! <state>`, or `! <why>` for what is no record. It is a cache: one that does
-//! not read is made anew.
+//! A text file, a line a record: `<type> <words> <id> <path> <blob> <signature
+//! blob>`, or `! <why>` for what is no record. It is a cache: one that does not
+//! read is made anew.
 
-use super::wanted::{Wanted, words_of};
+use super::verified::Verified;
+use super::wanted::{Wanted, glance};
 use super::{Ledger, LedgerError, MAX_NAMED, Pair, RECORDS, Tips, pair};
 use crate::adapters::git::Detail;
 use crate::adapters::signature;
 use crate::gate::change::{Entry, FileStatus, Oid, RepoPath, printable};
-use crate::gate::record::{MAX_BYTES, Record, RecordType, SignatureState, SshSignature};
+use crate::gate::record::{MAX_BYTES, Record, RecordType, SignatureState};
 
 /// The cache's name; a new format takes a new one.
-const NAME: &str = "ledger-2";
+const NAME: &str = "ledger-3";
 
-const HEADER: &str = "countersign ledger index 2";
+const HEADER: &str = "countersign ledger index 3";
 
 /// The index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,9 +34,19 @@ pub(super) struct Index {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) id: String,
+    /// Where it stands in the ledger's tree.
+    path: String,
     pub(super) blob: Oid,
     pub(super) signature_blob: Option<Oid>,
-    pub(super) signature: SignatureState,
+}
+
+/// A record that was read and verified.
+pub(super) struct Examined {
+    pub(super) record: Record,
+    pub(super) bytes: Vec<u8>,
+    /// As it stands beside the record.
+    pub(super) signature: Option<Vec<u8>>,
+    pub(super) state: SignatureState,
 }
 
 impl Index {
@@ -142,30 +153,83 @@ impl Ledger<'_> {
         Ok(added.filter_map(|file| Some((file.path, file.new?))).collect())
     }
 
-    /// Reads and verifies records, and writes their lines: one process for all.
+    /// Looks at records, and writes their lines: one process for all.
     fn lines(&self, files: Vec<(RepoPath, Entry)>) -> Result<String, LedgerError> {
         let (pairs, strange) = pair(files);
         let mut text: String = strange.iter().map(|why| format!("! {why}\n")).collect();
-        let blobs: Vec<Oid> = pairs
-            .iter()
-            .flat_map(|pair| std::iter::once(pair.record.clone()).chain(pair.signature.clone()))
-            .collect();
+        let blobs: Vec<Oid> = pairs.iter().map(|pair| pair.record.clone()).collect();
         let mut pairs = pairs.into_iter();
-        let mut open: Option<(Pair, Vec<u8>)> = None;
         self.git.blobs(&blobs, MAX_BYTES as u64, &mut |bytes| {
-            // An unreadable blob is bytes that are no record and no signature.
-            let bytes = bytes.unwrap_or_default();
-            match open.take() {
-                Some((pair, record)) => text.push_str(&line(&pair, &record, Some(&bytes))),
-                None => match pairs.next() {
-                    Some(pair) if pair.signature.is_some() => open = Some((pair, bytes)),
-                    Some(pair) => text.push_str(&line(&pair, &bytes, None)),
-                    None => {}
-                },
+            let Some(pair) = pairs.next() else { return };
+            match bytes {
+                Ok(bytes) => write_line(&pair, &bytes, &mut text),
+                Err(error) => {
+                    let why = printable(&error.to_string());
+                    text.push_str(&format!("! record `{}`: {why}\n", pair.id));
+                }
             }
         })?;
         Ok(text)
     }
+
+    /// Reads these records whole and verifies their signatures, one process for
+    /// all, and hands them over in order; or why one is no record. `keep`: what
+    /// is verified is not verified again the next time.
+    pub(super) fn examine(
+        &self,
+        lines: &[Line],
+        keep: bool,
+        each: &mut dyn FnMut(&Line, Result<Examined, String>),
+    ) -> Result<(), LedgerError> {
+        let mut verified = Verified::load(self.store, lines)?;
+        let blobs: Vec<Oid> = lines
+            .iter()
+            .flat_map(|line| std::iter::once(&line.blob).chain(&line.signature_blob))
+            .cloned()
+            .collect();
+        let mut rest = lines.iter();
+        let mut open: Option<(&Line, Result<Vec<u8>, String>)> = None;
+        self.git.blobs(&blobs, MAX_BYTES as u64, &mut |bytes| {
+            let bytes = bytes.map_err(|error| error.to_string());
+            match open.take() {
+                Some((line, record)) => {
+                    // An unreadable blob is bytes that are no signature.
+                    let signature = Some(bytes.unwrap_or_default());
+                    each(line, examined(line, record, signature, &mut verified));
+                }
+                None => match rest.next() {
+                    Some(line) if line.signature_blob.is_some() => open = Some((line, bytes)),
+                    Some(line) => each(line, examined(line, bytes, None, &mut verified)),
+                    None => {}
+                },
+            }
+        })?;
+        if keep {
+            verified.save(self.store);
+        }
+        Ok(())
+    }
+}
+
+fn examined(
+    line: &Line,
+    bytes: Result<Vec<u8>, String>,
+    signature: Option<Vec<u8>>,
+    verified: &mut Verified,
+) -> Result<Examined, String> {
+    let why = |why: String| format!("record `{}`: {}", line.id, printable(&why));
+    let bytes = bytes.map_err(why)?;
+    let record = Record::parse(&bytes).map_err(|error| why(error.to_string()))?;
+    if record.id != line.id || record.ledger_path() != line.path {
+        return Err(why("its name does not follow from its bytes".to_owned()));
+    }
+    let state = match &signature {
+        None => SignatureState::Unsigned,
+        Some(signature) => verified.state(line, || {
+            signature::verify(&bytes, signature, &record.record_type().namespace())
+        }),
+    };
+    Ok(Examined { record, bytes, signature, state })
 }
 
 fn is_late_signature(path: &RepoPath, added: &[(RepoPath, Entry)]) -> bool {
@@ -174,30 +238,30 @@ fn is_late_signature(path: &RepoPath, added: &[(RepoPath, Entry)]) -> bool {
     !added.iter().any(|(path, _)| *path == record)
 }
 
-/// Verifies one record and writes its line.
-fn line(pair: &Pair, bytes: &[u8], signature: Option<&[u8]>) -> String {
-    let record = match Record::parse(bytes) {
-        Ok(record) => record,
+/// Writes a record's line, or why it is none.
+fn write_line(pair: &Pair, bytes: &[u8], text: &mut String) {
+    match glance(bytes) {
+        Ok((record_type, words)) => {
+            text.push_str(record_type.word());
+            text.push(' ');
+            for (at, word) in words.iter().enumerate() {
+                if at > 0 {
+                    text.push(',');
+                }
+                text.push_str(word);
+            }
+            let signature = pair.signature.as_ref().map_or("-", Oid::as_str);
+            for word in [pair.id.as_str(), &pair.path.to_text(), pair.record.as_str(), signature] {
+                text.push(' ');
+                text.push_str(word);
+            }
+            text.push('\n');
+        }
         Err(error) => {
-            return format!("! record `{}`: {}\n", pair.id, printable(&error.to_string()));
+            let why = printable(&error.to_string());
+            text.push_str(&format!("! record `{}`: {why}\n", pair.id));
         }
-    };
-    if record.id != pair.id || record.ledger_path().as_bytes() != pair.path.as_bytes() {
-        return format!("! record `{}`: its name does not follow from its bytes\n", pair.id);
     }
-    let namespace = record.record_type().namespace();
-    let state = match signature.map(|signature| signature::verify(bytes, signature, &namespace)) {
-        None | Some(SignatureState::Unsigned) => "u".to_owned(),
-        Some(SignatureState::Good(good)) => {
-            let flags = good.flags.map_or("-".to_owned(), |flags| flags.to_string());
-            format!("g {} {flags}", good.fingerprint)
-        }
-        Some(SignatureState::Bad(why)) => format!("b {}", printable(&why)),
-    };
-    let signature = pair.signature.as_ref().map_or("-", Oid::as_str);
-    let words = words_of(&record).join(",");
-    let word = record.record_type().word();
-    format!("{word} {words} {} {} {signature} {state}\n", pair.id, pair.record)
 }
 
 fn parse_line(line: &str, wanted: &Wanted) -> Option<Line> {
@@ -207,22 +271,11 @@ fn parse_line(line: &str, wanted: &Wanted) -> Option<Line> {
     if !wanted.takes(record_type, fields.next()?.split(',')) {
         return None;
     }
-    let (id, blob, signature_blob) = (fields.next()?, fields.next()?, fields.next()?);
-    let signature = match fields.next()?.split_once(' ') {
-        None => SignatureState::Unsigned,
-        Some(("g", rest)) => {
-            let (fingerprint, flags) = rest.split_once(' ')?;
-            SignatureState::Good(SshSignature {
-                fingerprint: fingerprint.to_owned(),
-                flags: flags.parse().ok(),
-            })
-        }
-        Some((_, why)) => SignatureState::Bad(why.to_owned()),
-    };
+    let (id, path, blob) = (fields.next()?, fields.next()?, fields.next()?);
     Some(Line {
         id: id.to_owned(),
+        path: path.to_owned(),
         blob: Oid::parse(blob)?,
-        signature_blob: Oid::parse(signature_blob),
-        signature,
+        signature_blob: Oid::parse(fields.next()?),
     })
 }

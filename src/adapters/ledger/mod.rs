@@ -15,14 +15,16 @@ use super::store::{Store, Unpublished};
 use crate::gate::change::{Entry, FileStatus, Oid, RepoPath};
 use crate::gate::evidence::{Bounds, Dated, LedgerView};
 use crate::gate::record::canonical::is_sha256;
-use crate::gate::record::{MAX_BYTES, Record, SignatureState, SignedRecord};
+use crate::gate::record::{Record, SignatureState, SignedRecord};
 use crate::gate::time::Timestamp;
 
 mod index;
 mod push;
 mod sync;
+mod verified;
 mod wanted;
 
+use index::Examined;
 pub use sync::Synced;
 pub use wanted::{Wanted, Words};
 
@@ -170,20 +172,15 @@ impl<'a> Ledger<'a> {
             unreadable: index.unreadable(),
         };
         let lines = index.wanted(wanted);
-        let blobs: Vec<Oid> = lines.iter().map(|line| line.blob.clone()).collect();
-        let mut lines = lines.into_iter();
-        self.git.blobs(&blobs, MAX_BYTES as u64, &mut |bytes| {
-            let Some(line) = lines.next() else { return };
-            match bytes
-                .map_err(|error| error.to_string())
-                .and_then(|bytes| Record::parse(&bytes).map_err(|error| error.to_string()))
-            {
-                Ok(record) => {
-                    let own = own.contains(&record.id);
-                    view.records.push(SignedRecord { record, signature: line.signature, own });
-                }
-                Err(why) => view.unreadable.push(format!("record `{}`: {why}", line.id)),
+        // All of them are asked for once in a while, and would drive out the others.
+        let keep = !matches!(wanted, Wanted::All);
+        self.examine(&lines, keep, &mut |line, examined| match examined {
+            Ok(Examined { record, state, .. }) => {
+                let own = own.contains(&line.id);
+                view.records.push(SignedRecord { record, signature: state, own });
             }
+            Err(why) if view.unreadable.len() < MAX_NAMED => view.unreadable.push(why),
+            Err(_) => {}
         })?;
         Ok(view)
     }
@@ -270,17 +267,14 @@ impl<'a> Ledger<'a> {
         let index = self.index(&tips)?;
         let own = self.store.own()?;
         let mut found: BTreeMap<String, Found> = BTreeMap::new();
-        for line in index.wanted(&Wanted::All).into_iter().filter(|it| it.id.starts_with(prefix)) {
-            let bytes = self.git.blob(&line.blob, MAX_BYTES as u64)?;
-            let Ok(record) = Record::parse(&bytes) else { continue };
-            let signature = match &line.signature_blob {
-                Some(blob) => Some(self.git.blob(blob, MAX_BYTES as u64)?),
-                None => None,
-            };
-            let own = own.contains(&record.id);
-            let signed = SignedRecord { record, signature: line.signature, own };
-            found.insert(line.id, Found { signed, bytes, signature, unpublished: false });
-        }
+        let mut lines = index.wanted(&Wanted::All);
+        lines.retain(|line| line.id.starts_with(prefix));
+        self.examine(&lines, false, &mut |line, examined| {
+            let Ok(Examined { record, bytes, signature, state }) = examined else { return };
+            let own = own.contains(&line.id);
+            let signed = SignedRecord { record, signature: state, own };
+            found.insert(line.id.clone(), Found { signed, bytes, signature, unpublished: false });
+        })?;
         for it in self.store.unpublished()?.into_iter().filter(|it| it.id.starts_with(prefix)) {
             if let Some(signed) = verified(&it) {
                 let (bytes, signature) = (it.bytes, it.signature);
@@ -306,18 +300,22 @@ impl<'a> Ledger<'a> {
             problems: index.unreadable(),
             ..Verification::default()
         };
-        for line in index.wanted(&Wanted::All) {
+        let lines = index.wanted(&Wanted::All);
+        self.examine(&lines, false, &mut |line, examined| {
+            let state = match examined {
+                Ok(examined) => examined.state,
+                Err(why) => return verification.problems.push(why),
+            };
             verification.records += 1;
-            match line.signature {
+            match state {
                 SignatureState::Good(_) => verification.signed += 1,
                 SignatureState::Unsigned => verification.unsigned += 1,
                 SignatureState::Bad(why) => {
-                    verification
-                        .problems
-                        .push(format!("record `{}`: bad signature: {why}", line.id));
+                    let problem = format!("record `{}`: bad signature: {why}", line.id);
+                    verification.problems.push(problem);
                 }
             }
-        }
+        })?;
         for tip in tips.tracking.iter().chain(&tips.local) {
             verification.problems.extend(self.shrinking_commits(tip)?);
         }

@@ -1,9 +1,13 @@
 //! Which records a question is about.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use crate::gate::change::RepoPath;
-use crate::gate::record::{Body, Record, RecordType};
+use crate::gate::record::{Body, MAX_BYTES, Record, RecordError, RecordType};
 
 /// Which records are wanted. A record that is not is never read, so that a
 /// check of three files costs the same in a ledger of any size.
@@ -91,6 +95,102 @@ pub(super) fn words_of(record: &Record) -> Vec<String> {
     }
 }
 
+/// A record's type and words without parsing it whole: what is wanted is
+/// parsed when it is read, and only then has to be canonical.
+pub(super) fn glance(bytes: &[u8]) -> Result<(RecordType, Vec<String>), RecordError> {
+    if bytes.len() <= MAX_BYTES
+        && let Some(found) = glance_at(bytes)
+    {
+        return Ok(found);
+    }
+    let record = Record::parse(bytes)?;
+    Ok((record.record_type(), words_of(&record)))
+}
+
+/// As much of a statement as tells what it is about.
+#[derive(Deserialize)]
+struct Statement<'a> {
+    #[serde(rename = "predicateType", borrow)]
+    predicate_type: Cow<'a, str>,
+    #[serde(borrow)]
+    predicate: Predicate<'a>,
+}
+
+#[derive(Deserialize)]
+struct Predicate<'a> {
+    #[serde(borrow)]
+    content: Option<Content<'a>>,
+    #[serde(borrow)]
+    countersign: Option<Ran<'a>>,
+    #[serde(borrow)]
+    commit: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    tree: Option<Cow<'a, str>>,
+    /// A list in one type, a number in another.
+    #[serde(borrow)]
+    files: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Content<'a> {
+    #[serde(borrow)]
+    files: Vec<Listed<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Listed<'a> {
+    #[serde(borrow)]
+    path: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Ran<'a> {
+    #[serde(borrow)]
+    key: Cow<'a, str>,
+    #[serde(borrow)]
+    tree: Cow<'a, str>,
+    #[serde(borrow)]
+    commit: Cow<'a, str>,
+}
+
+/// `None`: it has to be parsed whole to be told.
+fn glance_at(bytes: &[u8]) -> Option<(RecordType, Vec<String>)> {
+    let statement: Statement = serde_json::from_slice(bytes).ok()?;
+    let record_type = RecordType::ALL
+        .iter()
+        .copied()
+        .find(|it| it.predicate_type() == statement.predicate_type)?;
+    let predicate = statement.predicate;
+    let id = |text: &str| hash(b'i', text.as_bytes());
+    let path = |file: &Listed| {
+        let path = RepoPath::from_text(file.path.as_deref()?)?;
+        Some(hash(b'p', path.as_bytes()))
+    };
+    let words = match record_type {
+        RecordType::Approval | RecordType::Rejection | RecordType::Waiver => {
+            predicate.content?.files.iter().map(path).collect::<Option<Vec<_>>>()?
+        }
+        RecordType::Run => {
+            let run = predicate.countersign?;
+            vec![id(&run.key), id(&run.tree), id(&run.commit)]
+        }
+        RecordType::Withdrawal => Vec::new(),
+        RecordType::Preview => vec![id(&predicate.tree?), id(&predicate.commit?)],
+        RecordType::Attribution | RecordType::Verdict => {
+            let ids = [&predicate.commit, &predicate.tree];
+            let mut words: Vec<String> = ids.into_iter().flatten().map(|it| id(it)).collect();
+            let files = predicate.files.map(RawValue::get).filter(|it| it.starts_with('['));
+            if let Some(files) = files {
+                let files: Vec<Listed> = serde_json::from_str(files).ok()?;
+                words.extend(files.iter().filter_map(path));
+            }
+            words.dedup();
+            words
+        }
+    };
+    Some((record_type, words))
+}
+
 /// FNV-1a, 64 bits, in hexadecimal: stable across versions, and nothing rests on it.
 fn hash(kind: u8, bytes: &[u8]) -> String {
     let mut value = 0xcbf2_9ce4_8422_2325u64;
@@ -98,4 +198,71 @@ fn hash(kind: u8, bytes: &[u8]) -> String {
         value = (value ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     }
     format!("{value:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::gate::change::Oid;
+    use crate::gate::record::{
+        Content, FileDelta, Judgement, Shown, Side, Signer, Waiver, Withdrawal,
+    };
+    use crate::gate::time::Timestamp;
+
+    /// What a glance tells is what parsing tells.
+    #[track_caller]
+    fn check(body: &Body, count: usize) {
+        let (record, bytes) = Record::write(body).expect("a record");
+        let found = glance(&bytes).expect("a glance is enough");
+        assert_eq!(found, (record.record_type(), words_of(&record)));
+        assert_eq!(glance_at(&bytes), Some(found.clone()));
+        assert_eq!(found.1.len(), count);
+    }
+
+    #[test]
+    fn a_glance_tells_what_parsing_tells() {
+        let oid = Oid::parse(&"a".repeat(40)).expect("an id");
+        let by =
+            Signer { who: None, key: None, at: Timestamp(0), ledger: None, nonce: "0".repeat(32) };
+        let side = Side { mode: 0o100_644, oid: oid.clone(), sha256: None };
+        let file = |path: &[u8]| FileDelta {
+            path: RepoPath::new(path),
+            old: Some(side.clone()),
+            new: None,
+        };
+        let content = Content {
+            repo: "shop \"quoted\"".into(),
+            target: "refs/heads/main".into(),
+            base: oid.clone(),
+            head: oid.clone(),
+            head_tree: oid,
+            files: vec![file(b"a \xff\n.rs"), file("b/\u{e4}.rs".as_bytes())],
+        };
+        let judgement = Judgement {
+            content: content.clone(),
+            rules: vec!["files".into()],
+            shown: Shown::default(),
+            by: by.clone(),
+            note: Some("{\"path\": \"x\"}".into()),
+        };
+        check(&Body::Approval(judgement.clone()), 2);
+        check(&Body::Rejection(judgement), 2);
+        let (rule, reason) = ("r".into(), "why".into());
+        let expires = Timestamp(1);
+        check(&Body::Waiver(Waiver { content, rule, reason, expires, by: by.clone() }), 2);
+        let record = "0".repeat(64);
+        check(&Body::Withdrawal(Withdrawal { repo: "r".into(), record, reason: None, by }), 0);
+        let at = "2026-11-23T08:00:00Z";
+        check(&Body::Verdict(json!({ "at": at, "commit": "c", "tree": "t", "files": 3 })), 2);
+        let files = json!([{ "path": "a.rs", "ranges": [1] }, { "path": "\"\\377\"" }]);
+        check(&Body::Attribution(json!({ "at": at, "commit": "c", "files": files })), 3);
+        // What cannot be told at a glance is parsed, and no record is an error.
+        let odd = Body::Verdict(json!({ "at": at, "commit": 1, "tree": ["t"] }));
+        let (record, bytes) = Record::write(&odd).expect("a record");
+        assert_eq!(glance_at(&bytes), None);
+        assert_eq!(glance(&bytes).expect("parsed").1, words_of(&record));
+        assert!(glance(b"{}").is_err() && glance(b"").is_err());
+    }
 }

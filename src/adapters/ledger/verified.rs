@@ -1,0 +1,105 @@
+//! Signatures that were verified already: a small cache, by the ids of the two
+//! blobs, so that what it says follows from content alone.
+//!
+//! A line a signature: `<record's blob> <signature's blob> <state>`, the state
+//! `g <fingerprint> <flags>` or `b <why>`. One that grew too large begins anew.
+
+use std::collections::{HashMap, HashSet};
+
+use super::LedgerError;
+use super::index::Line;
+use crate::adapters::store::Store;
+use crate::gate::change::{Oid, printable};
+use crate::gate::record::{SignatureState, SshSignature};
+
+/// The cache's name; a new format takes a new one.
+const NAME: &str = "verified-1";
+
+/// The most bytes that are kept.
+const MAX: usize = 4 << 20;
+
+/// The states of the signatures that are asked about.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    text: String,
+    known: HashMap<(Oid, Oid), SignatureState>,
+    new: String,
+}
+
+impl Verified {
+    /// What is known of these lines' signatures.
+    pub(super) fn load(store: &Store, lines: &[Line]) -> Result<Verified, LedgerError> {
+        let text = store.cache(NAME)?.and_then(|bytes| String::from_utf8(bytes).ok());
+        let text = text.unwrap_or_default();
+        let asked: HashSet<&str> =
+            lines.iter().filter_map(|line| line.signature_blob.as_ref()).map(Oid::as_str).collect();
+        let known = text.lines().filter_map(|line| {
+            let mut words = line.splitn(3, ' ');
+            let (record, signature) = (words.next()?, words.next()?);
+            if !asked.contains(signature) {
+                return None;
+            }
+            let state = read(words.next()?)?;
+            Some(((Oid::parse(record)?, Oid::parse(signature)?), state))
+        });
+        let known = known.collect();
+        Ok(Verified { text, known, new: String::new() })
+    }
+
+    /// The state of a line's signature: known, or verified now.
+    pub(super) fn state(
+        &mut self,
+        line: &Line,
+        verify: impl FnOnce() -> SignatureState,
+    ) -> SignatureState {
+        let Some(signature) = &line.signature_blob else { return SignatureState::Unsigned };
+        let key = (line.blob.clone(), signature.clone());
+        if let Some(state) = self.known.get(&key) {
+            return state.clone();
+        }
+        let state = verify();
+        if let Some(text) = write(&state) {
+            self.new.push_str(&format!("{} {signature} {text}\n", line.blob));
+        }
+        state
+    }
+
+    /// Keeps what was verified now. A folder that cannot be written costs time,
+    /// not the answer.
+    pub(super) fn save(self, store: &Store) {
+        if self.new.is_empty() {
+            return;
+        }
+        let mut text = if self.text.len() < MAX { self.text } else { String::new() };
+        text.push_str(&self.new);
+        if text.len() <= 2 * MAX {
+            store.replace_cache(NAME, text.as_bytes()).ok();
+        }
+    }
+}
+
+fn write(state: &SignatureState) -> Option<String> {
+    match state {
+        SignatureState::Unsigned => None,
+        SignatureState::Good(good) => {
+            let flags = good.flags.map_or("-".to_owned(), |flags| flags.to_string());
+            Some(format!("g {} {flags}", good.fingerprint))
+        }
+        SignatureState::Bad(why) => Some(format!("b {}", printable(why))),
+    }
+}
+
+fn read(text: &str) -> Option<SignatureState> {
+    match text.split_once(' ')? {
+        ("g", rest) => {
+            let (fingerprint, flags) = rest.split_once(' ')?;
+            let flags = match flags {
+                "-" => None,
+                flags => Some(flags.parse().ok()?),
+            };
+            Some(SignatureState::Good(SshSignature { fingerprint: fingerprint.to_owned(), flags }))
+        }
+        ("b", why) => Some(SignatureState::Bad(why.to_owned())),
+        _ => None,
+    }
+}
