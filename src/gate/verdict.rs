@@ -178,6 +178,7 @@ codes! {
     RefRewrite = "ref-rewrite": "A protected ref or the ledger would be rewound or deleted.",
     RemoteMoved = "remote-moved": "The remote holds commits that this clone does not have.",
     LedgerMissing = "ledger-missing": "Evidence is wanted and there is no ledger to read it from.",
+    LedgerAnchor = "ledger-anchor": "A commit names a state of the ledger that the ledger here does not contain.",
     LedgerMalformed = "ledger-malformed": "A push to the ledger does more than add well-formed records.",
     WaiverInForce = "waiver-in-force": "A requirement is waived by a dated, signed exception.",
     WaiverDebt = "waiver-debt": "A waived change landed, and the review that the waiver put off is still owed.",

@@ -23,7 +23,7 @@ use crate::gate::verdict::{Code, Finding, Level, Verdict};
 
 use super::trusted::{Trusted, Vantage, fetch_command};
 use super::world::World;
-use super::{Error, gather, recorded};
+use super::{Error, anchors, gather, recorded};
 
 /// The most files of which git is asked, line by line, where they come from;
 /// beyond it a file that an assisted commit touched counts whole.
@@ -227,6 +227,7 @@ impl Question<'_> {
             }
         }
         let mut notes = self.notes(&case);
+        notes.extend(anchors::findings(world, self.trusted, &case, self.vantage, &evidence)?);
         if !self.server {
             notes.extend(unchecked(world, &case.change.commits)?);
         }

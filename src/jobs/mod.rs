@@ -10,6 +10,7 @@ use crate::adapters::signature::SignatureError;
 
 pub mod agents;
 pub mod ambient;
+pub mod anchors;
 pub mod approve;
 pub mod audit;
 pub mod blame;

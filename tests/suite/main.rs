@@ -18,6 +18,7 @@ mod demo;
 mod diff_cover;
 mod docs;
 mod fixture;
+mod fuzz;
 mod gate;
 mod git;
 mod globs;

@@ -44,6 +44,26 @@ impl Git {
         Ok(held)
     }
 
+    /// Returns the messages of the newest first-parent commits of `tip`.
+    pub fn newest_messages(&self, tip: &Oid, most: usize) -> Result<Vec<(Oid, String)>, GitError> {
+        let count = format!("--max-count={most}");
+        let call = self
+            .call()
+            .args(["log", "--first-parent", "-z", "--no-color", "--no-show-signature"])
+            .args(["--no-decorate", "--no-notes", "--no-patch", "--encoding=UTF-8"])
+            .args(["--format=%H%n%B", &count, "--end-of-options", tip.as_str(), "--"]);
+        let bytes = self.output(call.clone())?;
+        let commits = bytes.split(|&byte| byte == 0).filter(|commit| !commit.is_empty());
+        commits
+            .map(|commit| {
+                let text = String::from_utf8_lossy(commit);
+                let (id, message) = text.split_once('\n').unwrap_or((&text, ""));
+                let id = Oid::parse(id).ok_or_else(|| unexpected(&call, id))?;
+                Ok((id, message.to_owned()))
+            })
+            .collect()
+    }
+
     /// Returns `tip` and its first parents, the newest first, each with its
     /// committer's time in seconds since the epoch: down to the first that was
     /// made before `until` (it included), or as far as this clone has them.

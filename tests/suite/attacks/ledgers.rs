@@ -47,6 +47,31 @@ fn rolled_back_to_before_the_rejection() {
     assert!(!said.passes() && said.text.contains("the ledger was rewound"), "{}", said.text);
 }
 
+/// A clone that never saw the ledger has only what the target's commits name.
+#[test]
+fn cut_off_before_a_fresh_clone() {
+    let Some((hub, _)) = seen() else { return };
+    let tip = hub.ledger_tip().unwrap();
+    let older = hub.chi.git(&["rev-parse", &format!("{tip}~")]);
+    hub.chi.git(&["checkout", "-q", "-B", "docs", "origin/main"]);
+    hub.chi.write("b.md", "b\n").commit("chi", &format!("Merge\n\nCountersign-Ledger: {tip}\n"));
+    let said = hub.lands();
+    assert!(said.passes(), "{}", said.text);
+    hub.chi.git(&["checkout", "-q", "topic"]);
+    let fresh = |name: &str| {
+        let clone = hub.bare.clone_as(name, &["--branch", "topic"]);
+        countersign(&clone, &["check", RANGE])
+    };
+    let said = fresh("whole");
+    assert!(!said.text.contains("[ledger-anchor]"), "{}", said.text);
+    hub.bare.git(&["update-ref", LEDGER, &older]);
+    let said = fresh("cut");
+    assert!(said.code == Some(1) && said.text.contains("[ledger-anchor]"), "{}", said.text);
+    hub.bare.git(&["update-ref", "-d", LEDGER]);
+    let said = fresh("gone");
+    assert!(said.code == Some(1) && said.text.contains("[ledger-anchor]"), "{}", said.text);
+}
+
 #[test]
 fn replaced_by_one_with_another_root() {
     let Some((hub, other)) = seen() else { return };
