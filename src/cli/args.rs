@@ -516,7 +516,13 @@ pub enum Policy {
     /// Look for mistakes in the policy of the work tree
     Lint(PolicyFile),
     /// Show the policy as it is understood
-    Show(PolicyFile),
+    Show {
+        #[command(flatten)]
+        file: PolicyFile,
+        /// Print its keys as an allowed_signers file for ssh-keygen
+        #[arg(long)]
+        allowed_signers: bool,
+    },
     /// Compare two revisions of the policy, rule by rule
     Diff {
         /// The old revision

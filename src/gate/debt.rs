@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::approval::{Situation, made_at_the_latest};
 use super::attribution::Attribution;
 use super::change::{Change, Entry, FileChange, Oid, RepoPath, printable};
-use super::evidence::{Dated, Evidence, Landing, LedgerView, Need, Waived};
+use super::evidence::{Dated, Evidence, Landing, LedgerView, Moves, Need, Waived};
 use super::obligation::{Case, Obligation};
 use super::policy::{ApprovalRule, Carry, PersonKind, Policy, Presence, Rule, Stage, WaiverRule};
 use super::record::{Body, FileDelta, Side, SignatureState, SignedRecord, Waiver};
@@ -92,9 +92,17 @@ fn dated_approvals(case: &Case<'_>, ledger: &LedgerView) -> BTreeMap<String, Dat
         .iter()
         .map(|file| (&file.path, file.new.as_ref().map(|entry| &entry.oid)))
         .collect();
-    // Most that was ever approved of a file is about other content.
-    let same = |file: &FileDelta| {
-        changed.get(&file.path) == Some(&file.new.as_ref().map(|side| &side.oid))
+    let carries = |rule: &Rule| {
+        rule.require.iter().any(|staged| {
+            matches!(&staged.requirement, Requirement::Approvals(rules)
+                if rules.iter().any(|it| it.carry == Carry::CleanMerge))
+        })
+    };
+    let carries = case.policy.rules.iter().any(carries);
+    // Most that was ever approved of a file is about other content, and counts only if it carries.
+    let same = |file: &FileDelta| match changed.get(&file.path) {
+        Some(blob) => carries || *blob == file.new.as_ref().map(|side| &side.oid),
+        None => false,
     };
     let approvals = ledger.records.iter().filter(|signed| match &signed.record.body {
         Body::Approval(judgement) => judgement.content.files.iter().any(same),
@@ -256,7 +264,7 @@ fn reviewed(
     let files: Vec<&FileChange> =
         change.files.iter().filter(|file| rule.scope.pattern(&file.path).is_some()).collect();
     let obligation = Obligation { rule: Cow::Borrowed(&rule), files };
-    let evidence = with_digests(evidence, &content.files);
+    let evidence = looking_back(evidence, &content.files);
     let prepared = Prepared::new(&waived, &evidence);
     let own = prepared.involved.names().contains(person);
     let outcome = approvals::judge(&waived, &obligation, &asked, &evidence, &prepared);
@@ -277,9 +285,17 @@ fn changed(file: &FileDelta) -> FileChange {
     }
 }
 
-/// The evidence with what the waiver itself says of its blobs' bytes.
-fn with_digests(evidence: &Evidence, files: &[FileDelta]) -> Evidence {
+/// The evidence with what the waiver itself says of its blobs' bytes, and
+/// without what became of them since: a review is no less given because the
+/// file was changed again.
+fn looking_back(evidence: &Evidence, files: &[FileDelta]) -> Evidence {
     let mut evidence = evidence.clone();
+    let unchanged: Moves = files.iter().map(|file| (file.path.clone(), Vec::new())).collect();
+    for signed in evidence.ledger.iter().flat_map(|ledger| &ledger.records) {
+        if let Body::Approval(judgement) = &signed.record.body {
+            evidence.history.insert(judgement.content.base.clone(), Ok(unchanged.clone()));
+        }
+    }
     for side in files.iter().filter_map(|file| file.new.as_ref()) {
         if let Some(digest) = &side.sha256 {
             evidence.sha256.entry(side.oid.clone()).or_insert_with(|| Ok(digest.clone()));

@@ -35,6 +35,11 @@ pub enum Need {
     Times(BTreeMap<String, Dated>),
     /// Whether what was waived came to stand on the target.
     Landed(Waived),
+    /// What driver-free merges of blobs give.
+    Merges(BTreeSet<BlobMerge>),
+    /// What became of these paths on the target since a commit (or since its
+    /// beginning, for the empty tree), up to where the change starts.
+    History { since: Oid, paths: BTreeSet<RepoPath> },
 }
 
 /// A record whose own word about its time is to be bounded.
@@ -79,6 +84,43 @@ pub struct Landing {
     pub commits: Vec<Commit>,
 }
 
+/// A three-way merge of one file's blobs, and the blob that it should give.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlobMerge {
+    pub base: Oid,
+    pub ours: Oid,
+    pub theirs: Oid,
+    pub result: Oid,
+}
+
+/// What a [`BlobMerge`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Merged {
+    /// Exactly the bytes of `result`; with the SHA-256 of the bytes of `ours`.
+    Equal { ours_sha256: String },
+    /// Other bytes.
+    Differs,
+    /// Both sides changed the same lines.
+    Conflict,
+    /// One of them holds a NUL byte.
+    Binary,
+    /// One of them is too large to be merged.
+    TooLarge,
+}
+
+/// One change of a file on the target: a commit of its first-parent history,
+/// and what stood before and after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    pub commit: Oid,
+    pub old: Option<Entry>,
+    pub new: Option<Entry>,
+}
+
+/// A file's changes on the target, the oldest first; a path that is not there
+/// was not looked at.
+pub type Moves = BTreeMap<RepoPath, Vec<Moved>>;
+
 /// The answers, each kept with its reason where it could not be had.
 #[derive(Clone, Debug)]
 pub struct Evidence {
@@ -102,6 +144,9 @@ pub struct Evidence {
     pub landed: BTreeMap<String, Answer<Landing>>,
     /// The text of blobs; bytes that are not UTF-8 are replaced.
     pub texts: BTreeMap<Oid, Answer<String>>,
+    pub merges: BTreeMap<BlobMerge, Answer<Merged>>,
+    /// By the commit since when.
+    pub history: BTreeMap<Oid, Answer<Moves>>,
 }
 
 /// The union of the local ledger, the remote-tracking one and what is not pushed yet.
@@ -128,6 +173,8 @@ impl Default for Evidence {
             times: Err("the ledger's history was not read".to_owned()),
             landed: BTreeMap::new(),
             texts: BTreeMap::new(),
+            merges: BTreeMap::new(),
+            history: BTreeMap::new(),
         }
     }
 }

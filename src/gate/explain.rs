@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::approval::Counted;
 use super::evidence::Evidence;
 use super::judge::{Lifted, lifted};
 use super::obligation::{Case, Match, Obligation, matches};
 use super::policy::{ApprovalRule, Stage};
 use super::record::{Body, Record, SignatureState, SignedRecord};
 use super::requirement::Requirement;
-use super::requirement::approvals::{Prepared, able, counted};
+use super::requirement::approvals::{Prepared, able, counted, raised, unproven};
 use super::requirement::coverage::{FileNumbers, numbers, sources};
 use super::requirement::waiver::InForce;
 use super::run::{Counting, counts, key};
@@ -69,6 +70,9 @@ pub struct ExplainedRecord {
     /// Why it does not count, or what is weak about it.
     pub reason: Option<String>,
 }
+
+/// As many carried files are named one by one.
+const SHOWN_PATHS: usize = 3;
 
 /// Explains every rule, or only one.
 pub fn explain(
@@ -221,10 +225,7 @@ fn approvals(
                 Ok(counted) if counted.self_attested => {
                     (true, Some("self-attested, not reviewed".to_owned()))
                 }
-                Ok(counted) if counted.plain_key => {
-                    (true, Some("signed with a plain key: a soft proof of a human".to_owned()))
-                }
-                Ok(_) => (true, None),
+                Ok(counted) => (true, remarks(counted)),
                 Err(reason) => (false, Some(reason.to_string())),
             };
             records.push(ExplainedRecord {
@@ -256,6 +257,30 @@ fn waivers(
         }),
     };
     examined.into_iter().map(row).collect()
+}
+
+/// What is to be said of an approval that counts.
+fn remarks(counted: &Counted) -> Option<String> {
+    let mut remarks = Vec::new();
+    if !counted.carried.is_empty() {
+        let shown: Vec<String> = counted
+            .carried
+            .iter()
+            .take(SHOWN_PATHS)
+            .map(|path| format!("`{}`", path.to_display()))
+            .collect();
+        let more = match counted.carried.len() - shown.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let carried = shown.join(", ");
+        remarks
+            .push(format!("carried over to {carried}{more}: the approved change merges cleanly"));
+    }
+    if counted.plain_key {
+        remarks.push("signed with a plain key: a soft proof of a human".to_owned());
+    }
+    (!remarks.is_empty()).then(|| remarks.join("; "))
 }
 
 /// Whether a record lists a path of the obligation at all; the others would
@@ -352,7 +377,8 @@ pub fn who_can(
             | Requirement::Preview(_)
             | Requirement::Disclosure => None,
         });
-        for rule in rules.flatten() {
+        let rules: Vec<ApprovalRule> = rules.flatten().cloned().collect();
+        for rule in &raised(&rules, unproven(case, evidence)) {
             let given: BTreeSet<String> = match &evidence.ledger {
                 Ok(ledger) => counted(obligation, rule, ledger, &situation)
                     .into_iter()

@@ -18,10 +18,6 @@ pub const POLICY_CHANGE: &str = "policy-change";
 /// The name of the policy's file, at the root of the repository.
 pub const POLICY_FILE: &str = "countersign.toml";
 
-/// Up to how many commits approvals also ask who signed them: a signer is a
-/// maker too, whatever address the commit bears.
-const SIGNED_COMMITS: usize = 500;
-
 /// Everything that is judged together, and from where we look at it.
 #[derive(Clone, Copy, Debug)]
 pub struct Case<'a> {
@@ -163,7 +159,8 @@ pub fn needs(case: &Case<'_>, obligations: &[Obligation<'_>]) -> BTreeSet<Need> 
                     if case.change.commits.iter().any(|commit| commit.parents.len() > 1) {
                         needs.insert(Need::CleanMerges);
                     }
-                    if case.has_ids() && case.change.commits.len() <= SIGNED_COMMITS {
+                    // A signer is a maker too, whatever address the commit bears.
+                    if case.has_ids() {
                         needs.insert(Need::CommitSigners);
                     }
                 }

@@ -419,6 +419,7 @@ mod tests {
                 gate: Globs::default(),
                 solo: false,
                 narrow: Narrow::Never,
+                unverified_authors: crate::gate::policy::UnverifiedAuthors::One,
                 pusher_env: None,
             },
             people: people.iter().map(|(name, kind)| person(name, *kind)).collect(),

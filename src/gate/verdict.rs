@@ -182,7 +182,6 @@ codes! {
     LedgerMalformed = "ledger-malformed": "A push to the ledger does more than add well-formed records.",
     WaiverInForce = "waiver-in-force": "A requirement is waived by a dated, signed exception.",
     WaiverDebt = "waiver-debt": "A waived change landed, and the review that the waiver put off is still owed.",
-    CarryAsExact = "carry-as-exact": "A rule lets approvals carry over clean merges; this version judges them by exact content.",
     NotEvaluable = "not-evaluable": "A rule asks for what this version cannot evaluate.",
     Unchecked = "unchecked": "A commit was made without the commit hooks.",
     NotChecked = "not-checked": "A part of what was asked was not looked at; the message says why.",

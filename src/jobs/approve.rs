@@ -1,6 +1,6 @@
 //! Approves, rejects or waives exactly the content of a change, with a person's key.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -170,6 +170,13 @@ impl Draft {
                 evidence.times = Ok(evidence.times.unwrap_or_default());
             }
             ledger.records.push(SignedRecord { record, signature, own: true });
+        }
+        // Nobody asked yet what became of files that nobody had approved; once it is signed, it is asked.
+        let since = evidence.history.entry(self.content().base.clone());
+        if let Ok(known) = since.or_insert_with(|| Ok(BTreeMap::new())) {
+            for file in &self.content().files {
+                known.entry(file.path.clone()).or_default();
+            }
         }
         let case = self.judgement.case();
         Ok(judge_case(&case, &obligations(&case), &evidence).obligations)

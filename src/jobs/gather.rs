@@ -3,21 +3,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::adapters::git::Revisions;
+use crate::adapters::git::{GitError, Revisions};
 use crate::adapters::ledger::{Wanted, Words};
 use crate::adapters::signature;
 use crate::gate::change::{Commit, Oid, RepoPath};
 use crate::gate::debt;
-use crate::gate::evidence::{Answer, Bounds, Dated, Evidence, Landing, LedgerView, Need, Waived};
+use crate::gate::evidence::{
+    Answer, BlobMerge, Bounds, Dated, Evidence, Landing, LedgerView, Moves, Need, Waived,
+};
 use crate::gate::obligation::{Case, Obligation};
 use crate::gate::record::SignatureState;
-use crate::gate::requirement::approvals::further_needs;
+use crate::gate::requirement::approval_needs::further_needs;
 use crate::gate::requirement::{coverage, tests};
 use crate::gate::run::{inputs_digest, key, tree_digest};
 
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
 use super::{Error, publish};
+
+/// Records, then merges and digests, then what stands and what landed on the
+/// target, then merges with that. What would take more is not looked up.
+const MOST_ROUNDS: usize = 8;
 
 /// Answers every need, and those that follow from the records for these obligations.
 pub fn gather(
@@ -35,16 +41,20 @@ pub fn gather(
     for need in inputs.into_iter().chain(others) {
         answer(world, trusted, case, vantage, need, &mut evidence)?;
     }
-    let further = match &evidence.ledger {
-        Ok(ledger) => {
-            let mut needs = further_needs(case, ledger);
-            needs.extend(debt::needs(case, ledger));
-            needs
+    if let Ok(ledger) = &evidence.ledger {
+        for need in &debt::needs(case, ledger) {
+            answer(world, trusted, case, vantage, need, &mut evidence)?;
         }
-        Err(_) => BTreeSet::new(),
-    };
-    for need in &further {
-        answer(world, trusted, case, vantage, need, &mut evidence)?;
+    }
+    // An answer may raise the next question; each is asked once, so this comes to an end.
+    for _ in 0..MOST_ROUNDS {
+        let further = further_needs(case, obligations, &evidence);
+        if further.is_empty() {
+            break;
+        }
+        for need in &further {
+            answer(world, trusted, case, vantage, need, &mut evidence)?;
+        }
     }
     let mut texts = coverage::texts(case, obligations, &evidence);
     texts.extend(tests::texts(case, obligations, &evidence));
@@ -103,8 +113,60 @@ fn answer(
                 .clean_merges(&case.change.commits)
                 .map_err(|error| Error::from(error).chain());
         }
+        Need::Merges(merges) => match world.git.merge_blobs(merges) {
+            Ok(answers) => evidence.merges.extend(answers),
+            Err(error) => {
+                let reason = Error::from(error).chain();
+                let unknown = |merge: &BlobMerge| (merge.clone(), Err(reason.clone()));
+                evidence.merges.extend(merges.iter().map(unknown));
+            }
+        },
+        Need::History { since, paths } => {
+            let answer = history(world, trusted, case, vantage, since, paths);
+            let answer = answer.map_err(|error| with_hint(&error));
+            match (evidence.history.get_mut(since), answer) {
+                (Some(Ok(known)), Ok(landings)) => known.extend(landings),
+                (_, answer) => drop(evidence.history.insert(since.clone(), answer)),
+            }
+        }
     }
     Ok(())
+}
+
+/// What became of paths on the target since a commit. Where the head has
+/// landed already, what counts is what was there before it.
+fn history(
+    world: &World,
+    trusted: &Trusted,
+    case: &Case<'_>,
+    vantage: Vantage<'_>,
+    since: &Oid,
+    paths: &BTreeSet<RepoPath>,
+) -> Result<Moves, Error> {
+    let nothing = || paths.iter().map(|path| (path.clone(), Vec::new())).collect();
+    let Some(tip) = trusted.tip(world, case.target, vantage)? else { return Ok(nothing()) };
+    if tip == *since {
+        return Ok(nothing());
+    }
+    let landed = match case.has_ids().then(|| world.git.is_ancestor(&case.change.head, &tip)) {
+        Some(Ok(landed)) => landed,
+        // "No" only makes more history count; whether that is whole is asked of its own.
+        Some(Err(GitError::Shallow(_))) | None => false,
+        Some(Err(error)) => return Err(error.into()),
+    };
+    let until = if landed { case.change.base.clone() } else { tip };
+    if until == world.git.empty_tree() {
+        return Ok(nothing());
+    }
+    Ok(world.git.landings(since, &until, paths)?)
+}
+
+/// An error with the command that helps: it ends up in a finding.
+fn with_hint(error: &Error) -> String {
+    match error.hints.first() {
+        Some(hint) => format!("{}; {hint}", error.chain()),
+        None => error.chain(),
+    }
 }
 
 /// The records that bear on this change. A ledger that shrank is an error, not

@@ -69,6 +69,11 @@ pub fn check(env: &Env, source: &Source) -> Result<(Policy, Vec<LintFinding>), E
     Ok((found.policy, findings))
 }
 
+/// Returns the policy's keys as an `allowed_signers` file.
+pub fn allowed_signers(env: &Env, source: &Source) -> Result<String, Error> {
+    Ok(crate::adapters::signature::allowed_signers(&read(env, source)?.policy))
+}
+
 fn work_tree(env: &Env) -> Result<Found, Error> {
     let git = Git::open(&env.dir)?;
     let top = git.layout().toplevel.clone().ok_or_else(|| {

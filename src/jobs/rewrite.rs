@@ -25,7 +25,9 @@ pub fn findings(
     let rule = policy_change_rule(&judgement.policy);
     let files = judgement.change.files.iter().collect();
     let obligation = Obligation { rule: std::borrow::Cow::Borrowed(&rule), files };
-    let evidence = gather::gather(world, trusted, &case, vantage, &[Need::Records].into(), &[])?;
+    let obligations = std::slice::from_ref(&obligation);
+    let needs = [Need::Records].into();
+    let evidence = gather::gather(world, trusted, &case, vantage, &needs, obligations)?;
     let outcome = approvals::judge_pair_of_tips(&case, &obligation, &entries(&rule), &evidence);
     // Where both tips hold the same tree there is no file whose approval could be counted.
     if outcome.state == State::Satisfied && !judgement.change.files.is_empty() {

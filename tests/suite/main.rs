@@ -9,6 +9,7 @@ mod architecture;
 mod attacks;
 mod attribution_model;
 mod blame;
+mod carry;
 mod ci;
 mod command_line;
 mod commit_hooks;

@@ -547,7 +547,6 @@ fn mistakes_that_are_valid_are_found() {
 Warn presence-without-hardware people.ana: `SHA256:hKO/G/jhx3LI8vyXvRXWTfrrArgfnZCVvS2HR/HMpd4` is no security key, and its signatures show no presence
 Warn person-without-email people.chi: without `emails`, commits of this person are not known as theirs, and they could approve them
 Warn rule-never-applies rule assisted-needs-senior: `except` takes away every tracked file that `paths` matches
-Note carry-as-exact rule assisted-needs-senior: `carry = "clean-merge"` is judged as `exact` in this version
 Warn glob-matches-nothing rule no-agents-in-billing: the pattern `billing/` matches no tracked file
 Warn glob-matches-nothing test.checkout-unit: the pattern `Cargo.*` matches no tracked file
 Warn glob-matches-nothing test.checkout-unit: the pattern `package-lock.json` matches no tracked file
@@ -661,6 +660,7 @@ trust
   repo_id: shop-monorepo
   solo: false
   target: refs/heads/main
+  unverified_authors: one
 disclosure
   key: Assisted-by
   strict: false

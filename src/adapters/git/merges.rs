@@ -1,13 +1,16 @@
-//! Merge commits that only merged: nobody wrote anything in them.
+//! Merge commits that only merged (nobody wrote anything in them), and merges
+//! of a file's blobs that prove that an approval carries over.
 //!
-//! The merge is done on blobs, file by file, without attributes, drivers,
+//! A merge is done on blobs, file by file, without attributes, drivers,
 //! renames or configuration: a `merge=union` in the repository must not make a
 //! merge look clean that a person resolved.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::objects::{Kind, Streamed, hex_sha256};
 use super::{Detail, Git, GitError};
 use crate::gate::change::{Commit, Entry, FileChange, Oid, RepoPath};
+use crate::gate::evidence::{Answer, BlobMerge, Merged};
 
 /// The largest blob that is merged, in bytes. A merge with a larger one in dispute is not proven clean.
 const BLOB_LIMIT: u64 = 8 << 20;
@@ -86,14 +89,59 @@ impl Git {
         if !regular || merged.mode != mode {
             return Ok(false);
         }
-        let read = |entry: &Entry| match self.blob(&entry.oid, BLOB_LIMIT) {
+        let blob = |entry: &Entry| match self.blob(&entry.oid, BLOB_LIMIT) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(GitError::TooLarge { .. }) => Ok(None),
             Err(error) => Err(error),
         };
-        let (Some(base), Some(ours)) = (read(base)?, read(ours)?) else { return Ok(false) };
-        let (Some(theirs), Some(merged)) = (read(theirs)?, read(merged)?) else { return Ok(false) };
+        let (Some(base), Some(ours)) = (blob(base)?, blob(ours)?) else { return Ok(false) };
+        let (Some(theirs), Some(merged)) = (blob(theirs)?, blob(merged)?) else { return Ok(false) };
         Ok(merge(&base, &ours, &theirs).is_some_and(|bytes| bytes == merged))
+    }
+
+    /// Returns what each merge of blobs gives. A blob that is not here costs
+    /// only the merges that need it; those that the engine does not find are
+    /// asked for together, in one process.
+    pub fn merge_blobs(
+        &self,
+        merges: &BTreeSet<BlobMerge>,
+    ) -> Result<BTreeMap<BlobMerge, Answer<Merged>>, GitError> {
+        let mut answers = BTreeMap::new();
+        let mut elsewhere = Vec::new();
+        for merge in merges {
+            match self.engine_blobs(merge)? {
+                Some(blobs) => drop(answers.insert(merge.clone(), Ok(merged(&blobs)))),
+                None => elsewhere.push(merge),
+            }
+        }
+        let oids: Vec<Oid> = elsewhere.iter().flat_map(|merge| four(merge)).cloned().collect();
+        let mut blobs: Vec<Answer<Blob>> = Vec::new();
+        let mut merges = elsewhere.into_iter();
+        self.batch_of_any(&oids, &mut |oid, streamed| {
+            blobs.push(read(oid, streamed)?);
+            if blobs.len() == 4
+                && let Some(merge) = merges.next()
+            {
+                let four: Answer<Vec<Blob>> = blobs.drain(..).collect();
+                answers.insert(merge.clone(), four.map(|four| merged(&four)));
+            }
+            Ok(())
+        })?;
+        Ok(answers)
+    }
+
+    /// `None` where the engine does not find one of them, or no blob there.
+    fn engine_blobs(&self, merge: &BlobMerge) -> Result<Option<Vec<Blob>>, GitError> {
+        let mut blobs = Vec::with_capacity(4);
+        for oid in four(merge) {
+            match self.engine_object(oid, BLOB_LIMIT) {
+                Ok(Some((Kind::Blob, bytes))) => blobs.push(Blob::Bytes(bytes)),
+                Err(GitError::TooLarge { .. }) => blobs.push(Blob::TooLarge),
+                Ok(Some(_) | None) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Some(blobs))
     }
 
     /// The merge base, if there is exactly one: a criss-cross is not proven clean.
@@ -106,9 +154,59 @@ impl Git {
     }
 }
 
+enum Blob {
+    Bytes(Vec<u8>),
+    TooLarge,
+}
+
+fn four(merge: &BlobMerge) -> [&Oid; 4] {
+    [&merge.base, &merge.ours, &merge.theirs, &merge.result]
+}
+
+fn read(oid: &Oid, streamed: Option<Streamed<'_>>) -> Result<Answer<Blob>, GitError> {
+    let missing = || GitError::Missing(oid.to_string());
+    let Some(Streamed { kind: Kind::Blob, size, content, .. }) = streamed else {
+        return Ok(Err(missing().to_string()));
+    };
+    if size > BLOB_LIMIT {
+        return Ok(Ok(Blob::TooLarge));
+    }
+    let mut bytes = Vec::new();
+    content.read_to_end(&mut bytes).map_err(|_| missing())?;
+    Ok(Ok(Blob::Bytes(bytes)))
+}
+
+/// Judges the merge of base, ours and theirs by the result.
+fn merged(four: &[Blob]) -> Merged {
+    let [Blob::Bytes(base), Blob::Bytes(ours), Blob::Bytes(theirs), Blob::Bytes(result)] = four
+    else {
+        return Merged::TooLarge;
+    };
+    if [base, ours, theirs, result].iter().any(|bytes| bytes.contains(&0)) {
+        return Merged::Binary;
+    }
+    match merge(base, ours, theirs) {
+        None => Merged::Conflict,
+        Some(bytes) if bytes == *result => Merged::Equal { ours_sha256: hex_sha256(ours) },
+        Some(_) => Merged::Differs,
+    }
+}
+
 /// Merges three versions of a file; `None` where they conflict or hold NUL bytes.
 fn merge(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
     if [base, ours, theirs].iter().any(|bytes| bytes.contains(&0)) {
+        return None;
+    }
+    // Where only one side changed, or both alike, there is nothing to merge.
+    if ours == base || ours == theirs {
+        return Some(theirs.to_vec());
+    }
+    if theirs == base {
+        return Some(ours.to_vec());
+    }
+    // One side took away all that the other changed: a conflict. What is left
+    // cannot merge to nothing, to which libgit2 would have no pointer.
+    if ours.is_empty() || theirs.is_empty() {
         return None;
     }
     let mut inputs = [base, ours, theirs].map(|bytes| {
@@ -139,5 +237,10 @@ mod tests {
         check("a\nb\n", "x\nb\n", "y\nb\n", None);
         check("a\0\n", "b\0\n", "a\0c\n", None);
         check("", "a\n", "", Some("a\n"));
+        check("a\n", "", "a\n", Some(""));
+        check("a\n", "", "", Some(""));
+        check("a\n", "", "a\nb\n", None);
+        check("a\nb\n", "a\n", "b\n", None);
+        check("a\nb\na\n", "a\n", "a\n", Some("a\n"));
     }
 }

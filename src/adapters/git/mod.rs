@@ -14,6 +14,7 @@ mod glance;
 mod history;
 mod hunks;
 mod index;
+mod landings;
 mod merges;
 mod notes;
 mod objects;

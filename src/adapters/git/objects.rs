@@ -68,6 +68,9 @@ pub(super) struct Streamed<'a> {
     pub(super) content: &'a mut dyn Read,
 }
 
+/// Takes one object, or the id of one that is not here.
+pub(super) type EachOfAny<'a> = dyn FnMut(&Oid, Option<Streamed<'_>>) -> Result<(), GitError> + 'a;
+
 /// Commits, trees and tags that are read whole may be this large.
 const OBJECT_LIMIT: u64 = 32 << 20;
 
@@ -112,7 +115,11 @@ impl Git {
     }
 
     /// `None`: the engine does not know. It may not see every object that git sees.
-    fn engine_object(&self, oid: &Oid, limit: u64) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
+    pub(super) fn engine_object(
+        &self,
+        oid: &Oid,
+        limit: u64,
+    ) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
         let Some(Ok(repository)) = self.engine().map(Mutex::lock) else { return Ok(None) };
         let (Ok(odb), Some(id)) = (repository.odb(), self.engine_id(oid)) else {
             return Ok(None);
@@ -300,8 +307,7 @@ impl Git {
                     Err(_) => return Err(GitError::Missing(oid.to_string())),
                 }
             }
-            let text = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-            digests.insert(oid.clone(), text);
+            digests.insert(oid.clone(), hex(&digest.finalize()));
             Ok(())
         })?;
         Ok(digests)
@@ -338,6 +344,18 @@ impl Git {
         oids: &[Oid],
         each: &mut dyn FnMut(Streamed<'_>) -> Result<(), GitError>,
     ) -> Result<(), GitError> {
+        self.batch_of_any(oids, &mut |oid, streamed| match streamed {
+            Some(streamed) => each(streamed),
+            None => Err(GitError::Missing(oid.to_string())),
+        })
+    }
+
+    /// The same, but an absent object is handed over as `None` and costs only itself.
+    pub(super) fn batch_of_any(
+        &self,
+        oids: &[Oid],
+        each: &mut EachOfAny<'_>,
+    ) -> Result<(), GitError> {
         if oids.is_empty() {
             return Ok(());
         }
@@ -356,10 +374,11 @@ impl Git {
                 let (Some(kind), Some(size)) =
                     (kind.and_then(Kind::parse), size.and_then(|size| size.parse::<u64>().ok()))
                 else {
-                    return Err(GitError::Missing(oid.to_string()));
+                    each(oid, None)?;
+                    continue;
                 };
                 let mut content = (&mut *reader).take(size);
-                each(Streamed { oid, kind, size, content: &mut content })?;
+                each(oid, Some(Streamed { oid, kind, size, content: &mut content }))?;
                 let mut end = Vec::new();
                 let left = content.limit();
                 if std::io::copy(&mut content, &mut std::io::sink()).ok() != Some(left)
@@ -372,6 +391,15 @@ impl Git {
             Ok(())
         })
     }
+}
+
+/// The SHA-256 of bytes, in lower-case hexadecimal.
+pub(super) fn hex_sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn within(oid: &Oid, size: u64, limit: u64) -> Result<(), GitError> {

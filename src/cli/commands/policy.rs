@@ -10,14 +10,19 @@ use crate::gate::policy::compare::{Direction, compare};
 use crate::gate::policy::lint::LintFinding;
 use crate::gate::policy::{resolved, schema};
 use crate::gate::verdict::Level;
-use crate::jobs::policy::{Source, check, read};
+use crate::jobs::policy::{Source, allowed_signers, check, read};
 use crate::jobs::{Error, ErrorKind};
 
 /// Runs one of the `policy` commands.
 pub fn run(context: &Context, arguments: &Arguments) -> Result<Exit, Error> {
     match arguments {
         Arguments::Lint(file) => lint(context, file),
-        Arguments::Show(file) => show(context, file),
+        Arguments::Show { file, allowed_signers: true } => {
+            let text = allowed_signers(&context.env, &source(file))?;
+            context.output.data(&text);
+            Ok(Exit::Passed)
+        }
+        Arguments::Show { file, allowed_signers: false } => show(context, file),
         Arguments::Schema => {
             context.output.data(&pretty(&schema::schema())?);
             Ok(Exit::Passed)

@@ -11,13 +11,15 @@ use super::policy::{ApprovalRule, Carry, Key, Person, PersonKind, Policy, Presen
 use super::record::{Body, Content, FileDelta, Judgement, SignatureState, SignedRecord};
 use super::time::Timestamp;
 
+mod carry;
 mod content;
 mod people;
 #[cfg(test)]
 mod tests;
 
-pub use content::{counts_whole, covers, delta};
-pub use people::{Involved, Part, involved};
+pub use carry::{Obstacle, Proofs, attribute_folders, landed, question, unmoved};
+pub use content::{Cover, counts_whole, covers, delta};
+pub use people::{Involved, Part, involved, unproven_author};
 
 /// How far a signer's clock may be ahead of ours, in seconds, before `max_age`
 /// stops believing it.
@@ -36,6 +38,8 @@ pub struct Situation<'a> {
     /// What stands on the target's tip, at the paths that approvals list
     /// beyond the change.
     pub standing: &'a BTreeMap<RepoPath, Answer<Option<Entry>>>,
+    /// What carries, and what is spent.
+    pub proofs: Proofs<'a>,
     /// Ids of the records that stood in the ledger at a commit.
     pub ledger_cuts: &'a BTreeMap<Oid, Answer<BTreeSet<String>>>,
     /// Who had a part in the change, see [`involved`].
@@ -63,6 +67,9 @@ pub struct Counted {
     pub person: String,
     /// The files of the change, under the rule's paths, that it covers.
     pub files: Vec<RepoPath>,
+    /// Those of them that are not as they were approved: the approved change
+    /// merges cleanly into what they were before, and gives what they are.
+    pub carried: Vec<RepoPath>,
     /// The person had a part in the change, and `trust.solo` lets that stand.
     /// Its word is "self-attested", never "reviewed".
     pub self_attested: bool,
@@ -123,6 +130,15 @@ pub enum Reason {
     Involved { person: String, part: Part },
     #[error("`{path}` is not as it was approved")]
     ContentDiffers { path: String },
+    #[error("`{path}` is not as it was approved: {obstacle}")]
+    NotCarried { path: String, obstacle: Obstacle },
+    #[error(
+        "`{path}` stood on the target as it was approved until {} changed it again: the approval is spent",
+        .by.short()
+    )]
+    Spent { path: String, by: Oid },
+    #[error("whether `{path}` landed before and was taken back cannot be told: {why}")]
+    HistoryUnreadable { path: String, why: String },
     #[error("`{path}` was approved with it, and is neither in the change nor on the target")]
     PartMissing { path: String },
     #[error("`{path}` was approved with it, and the target cannot be read: {why}")]
@@ -146,18 +162,67 @@ pub fn count(
         return Err(reason);
     }
     let person = signer(signed, situation.policy, situation.ledger_cuts)?;
-    counts_whole(&judgement.content, &in_scope, situation.deltas, situation.standing)?;
-    let files = content::covered_files(&judgement.content, situation.deltas, &in_scope);
-    if files.is_empty() {
+    let covered = standing_files(judgement, asked.approval.carry, situation, in_scope)?;
+    if covered.is_empty() {
         return Err(Reason::CoversNothing);
     }
+    let carried = covered.iter().filter(|(_, cover)| *cover == Cover::Carried);
     Ok(Counted {
         record: signed.record.id.clone(),
         person: person.name.clone(),
-        files,
+        carried: carried.map(|(path, _)| path.clone()).collect(),
+        files: covered.into_iter().map(|(path, _)| path).collect(),
         self_attested: part_of(signed, judgement, &person.name, situation).is_some(),
         plain_key: matches!(&signed.signature, SignatureState::Good(it) if it.flags.is_none()),
     })
+}
+
+/// Returns the files of the change that an approval covers as the whole that
+/// it was, and how; refused where a part of it is missing, differs, or is
+/// spent.
+pub fn standing_files(
+    judgement: &Judgement,
+    carry: Carry,
+    situation: &Situation,
+    in_scope: impl Fn(&RepoPath) -> bool,
+) -> Result<Vec<(RepoPath, Cover)>, Reason> {
+    let carries = carries(carry);
+    let proofs = carries.then_some(&situation.proofs);
+    let (content, deltas) = (&judgement.content, situation.deltas);
+    let covered = content::whole(content, in_scope, deltas, situation.standing, proofs)?;
+    for (file, _) in &covered {
+        carry::unspent(file, &content.base, carries, &situation.proofs)?;
+    }
+    Ok(covered.into_iter().map(|(file, cover)| (file.path.clone(), cover)).collect())
+}
+
+/// Returns how what was approved of one file, in a change that began at
+/// `base`, covers what the file is now, or why it does not, whatever became of
+/// the other files that were approved with it.
+pub fn file_cover(
+    approved: &FileDelta,
+    base: &Oid,
+    carry: Carry,
+    situation: &Situation,
+) -> Result<Cover, Reason> {
+    let path = || approved.path.to_display();
+    let place = situation.deltas.binary_search_by(|now| now.path.cmp(&approved.path));
+    let Ok(place) = place else { return Err(Reason::ContentDiffers { path: path() }) };
+    let now = &situation.deltas[place];
+    let proofs = carries(carry).then_some(&situation.proofs);
+    let cover = content::cover(approved, now, proofs).map_err(|obstacle| match obstacle {
+        Some(obstacle) => Reason::NotCarried { path: path(), obstacle },
+        None => Reason::ContentDiffers { path: path() },
+    })?;
+    carry::unspent(approved, base, carries(carry), &situation.proofs)?;
+    Ok(cover)
+}
+
+fn carries(carry: Carry) -> bool {
+    match carry {
+        Carry::CleanMerge => true,
+        Carry::Exact | Carry::Never => false,
+    }
 }
 
 /// Returns why a judgement does not count for what a rule asks, whatever
@@ -282,13 +347,18 @@ fn rejection(
 ) -> Option<Rejected> {
     let Body::Rejection(judgement) = &signed.record.body else { return None };
     let person = standing_signer(signed, judgement, situation)?;
-    let mut files = content::covered_files(&judgement.content, situation.deltas, |_| true);
+    // What restricts outlives a rewrite as what allows does, whatever a rule says of carrying.
+    let covered = |judgement: &Judgement| {
+        let (content, proofs) = (&judgement.content, Some(&situation.proofs));
+        content::covered_files(content, situation.deltas, proofs, |_| true)
+    };
+    let mut files = covered(judgement);
     for later in records {
         if let Body::Approval(approval) = &later.record.body
             && approval.by.at > judgement.by.at
             && standing_signer(later, approval, situation).is_some_and(|it| it.name == person.name)
         {
-            let approved = content::covered_files(&approval.content, situation.deltas, |_| true);
+            let approved = covered(approval);
             files.retain(|path| !approved.contains(path));
         }
     }
@@ -313,12 +383,15 @@ fn standing_signer<'a>(
 
 /// Whether a record about this content is for this repository and target.
 pub fn bound(content: &Content, situation: &Situation) -> Result<(), Reason> {
-    match &situation.policy.trust.repo_id {
+    bound_to(content, situation.policy, situation.target)
+}
+
+/// The same, where there is no situation yet.
+pub fn bound_to(content: &Content, policy: &Policy, target: &str) -> Result<(), Reason> {
+    match &policy.trust.repo_id {
         None => Err(Reason::NoRepositoryId),
         Some(repo) if *repo != content.repo => Err(Reason::OtherRepository(content.repo.clone())),
-        Some(_) if content.target != situation.target => {
-            Err(Reason::OtherTarget(content.target.clone()))
-        }
+        Some(_) if content.target != target => Err(Reason::OtherTarget(content.target.clone())),
         Some(_) => Ok(()),
     }
 }

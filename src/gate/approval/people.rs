@@ -127,6 +127,26 @@ pub fn involved(
     involved
 }
 
+/// Returns the first commit whose author is not proven: it is not signed by a
+/// key of a person with that address. An address is whatever its writer says.
+pub fn unproven_author<'a>(
+    change: &'a Change,
+    policy: &Policy,
+    clean_merges: &BTreeSet<Oid>,
+    signers: Option<&BTreeMap<Oid, Option<String>>>,
+) -> Option<&'a Commit> {
+    let proven = |commit: &Commit| {
+        let key = signers.and_then(|signers| signers.get(&commit.id)?.as_deref());
+        let signer = key.and_then(|key| policy.owner(key));
+        let revoked = key.is_some_and(|key| policy.revoked.iter().any(|it| it.key == key));
+        signer.is_some_and(|signer| {
+            let mut claimed = policy.everybody_with_email(commit.author.email.trim());
+            !revoked && claimed.any(|person| person.name == signer.name)
+        })
+    };
+    change.commits.iter().find(|it| !clean_merges.contains(&it.id) && !proven(it))
+}
+
 /// Every line of the message that names a maker, with the key as written and
 /// the address: wherever it stands, and also in a message of one line with
 /// literal `\n` in it, since a false "yes" only asks for one more reviewer.

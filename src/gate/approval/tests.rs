@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::change::{Commit, FileChange, Identity};
+use super::super::evidence::{BlobMerge, Merged, Moved, Moves};
 use super::super::policy::*;
 use super::super::record::{Record, RecordType, Shown, Side, Signer, SshSignature, Withdrawal};
 use super::*;
@@ -41,6 +42,7 @@ fn policy() -> Policy {
             gate: Globs::default(),
             solo: false,
             narrow: Narrow::Never,
+            unverified_authors: UnverifiedAuthors::One,
             pusher_env: None,
         },
         people: [
@@ -84,6 +86,8 @@ struct Case {
     change: Change,
     now_files: Vec<FileDelta>,
     standing: BTreeMap<RepoPath, Answer<Option<Entry>>>,
+    merges: BTreeMap<BlobMerge, Answer<Merged>>,
+    history: BTreeMap<Oid, Answer<Moves>>,
     cuts: BTreeMap<Oid, Answer<BTreeSet<String>>>,
     times: Answer<BTreeMap<String, Bounds>>,
     clean_merges: BTreeSet<Oid>,
@@ -140,6 +144,12 @@ impl Case {
             },
             now_files: files.clone(),
             standing: BTreeMap::new(),
+            merges: BTreeMap::new(),
+            history: [(
+                oid('a'),
+                Ok(["a.rs", "b.rs", "z.rs"].map(|it| (RepoPath::new(it), Vec::new())).into()),
+            )]
+            .into(),
             cuts: BTreeMap::new(),
             times: Ok(BTreeMap::new()),
             clean_merges: BTreeSet::new(),
@@ -204,6 +214,11 @@ impl Case {
             change: &self.change,
             deltas: &self.now_files,
             standing: &self.standing,
+            proofs: Proofs {
+                merges: &self.merges,
+                history: &self.history,
+                attributes: &attribute_folders(&self.change),
+            },
             ledger_cuts: &self.cuts,
             involved: &involved,
             withdrawn: &withdrawn,
@@ -658,4 +673,158 @@ fn a_delta_keeps_both_sides() {
     assert_eq!(with_digest.old, side('1'));
     assert_eq!(with_digest.new.as_ref().and_then(|it| it.sha256.clone()), Some("ab".repeat(32)));
     assert!(covers(&with_digest, &delta(&change, None)));
+}
+
+#[test]
+fn a_clean_merge_carries_where_the_rule_lets_it() {
+    let sha256 = |digit: char| Some(digit.to_string().repeat(64));
+    let carried = |carry: Carry, answer: Option<Answer<Merged>>| {
+        Case::with(|it| {
+            it.asked.carry = carry;
+            it.approval.content.files[0].new.as_mut().expect("a file").sha256 = sha256('7');
+            it.now_files = vec![file("a.rs", side('3'), side('4'))];
+            let [base, ours, theirs, result] = ['1', '2', '3', '4'].map(oid);
+            if let Some(answer) = answer {
+                it.merges.insert(BlobMerge { base, ours, theirs, result }, answer);
+            }
+        })
+    };
+    let with = |answer| carried(Carry::CleanMerge, Some(answer));
+    let equal = |digit| Ok(Merged::Equal { ours_sha256: digit });
+    let seven = "7".repeat(64);
+    check(&with(equal(seven.clone())), "bo");
+    assert_eq!(
+        with(equal(seven.clone())).count().expect("it counts").carried,
+        [RepoPath::new("a.rs")]
+    );
+    let differs = |why: &str| format!("`a.rs` is not as it was approved: {why}");
+    check(
+        &with(equal("8".repeat(64))),
+        &differs("the approved bytes are not those that the record names"),
+    );
+    let merge = "it differs from what a clean merge of the approved change gives";
+    check(&with(Ok(Merged::Differs)), &differs(merge));
+    check(&with(Ok(Merged::Conflict)), &differs("the same lines changed on the target"));
+    check(&with(Ok(Merged::Binary)), &differs("a binary file carries only unchanged"));
+    check(&with(Ok(Merged::TooLarge)), &differs("it is too large for a proof"));
+    check(
+        &with(Err("object `1` is not in this repository".into())),
+        &differs("whether it merges cleanly cannot be told: object `1` is not in this repository"),
+    );
+    assert!(carried(Carry::CleanMerge, None).count().is_err());
+    check(&carried(Carry::Exact, Some(equal(seven.clone()))), "`a.rs` is not as it was approved");
+    let attributes = |path: &str| {
+        let mut case = with(equal(seven.clone()));
+        case.change.files = vec![FileChange {
+            path: RepoPath::new(path),
+            old: None,
+            new: None,
+            added: Vec::new(),
+            removed: 0,
+            binary: false,
+        }];
+        case
+    };
+    check(&attributes(".gitattributes"), &differs("a `.gitattributes` above it changed"));
+    check(&attributes("other/.gitattributes"), "bo");
+    check(&attributes("my.gitattributes"), "bo");
+}
+
+#[test]
+fn only_changed_text_of_one_mode_carries() {
+    let only = "added, deleted and renamed files, symlinks, submodules and changed modes carry only unchanged";
+    let with_mode = |digit: char, mode: u32| Some(Side { mode, oid: oid(digit), sha256: None });
+    let asked = |approved: (Option<Side>, Option<Side>), now: (Option<Side>, Option<Side>)| {
+        let delta = |(old, new)| file("a.rs", old, new);
+        question(&delta(approved), &delta(now)).map_err(|obstacle| obstacle.to_string())
+    };
+    let text = |old: char, new: char| (side(old), side(new));
+    assert!(asked(text('1', '2'), text('3', '4')).is_ok());
+    for (approved, now) in [
+        ((None, side('2')), text('3', '4')),
+        ((side('1'), None), text('3', '4')),
+        (text('1', '2'), (None, side('4'))),
+        (text('1', '2'), (side('3'), None)),
+        (text('1', '2'), (side('3'), with_mode('4', 0o100_755))),
+        ((with_mode('1', 0o100_755), side('2')), text('3', '4')),
+        (
+            (with_mode('1', 0o120_000), with_mode('2', 0o120_000)),
+            (with_mode('3', 0o120_000), with_mode('4', 0o120_000)),
+        ),
+        (
+            (with_mode('1', 0o160_000), with_mode('2', 0o160_000)),
+            (with_mode('3', 0o160_000), with_mode('4', 0o160_000)),
+        ),
+    ] {
+        assert_eq!(asked(approved, now), Err(only.to_owned()));
+    }
+    // A partial cherry-pick, or a line more: on the same old blob nothing else can come out.
+    assert!(asked(text('1', '2'), text('1', '4')).is_err());
+}
+
+#[test]
+fn what_landed_and_was_taken_back_is_spent() {
+    let entry = |digit: char| Entry { mode: 0o100_644, oid: oid(digit) };
+    let landing = |old: char, new: char| Moved {
+        commit: oid('e'),
+        old: Some(entry(old)),
+        new: Some(entry(new)),
+    };
+    let after = |carry: Carry, landings: Vec<Moved>| {
+        Case::with(|it| {
+            it.asked.carry = carry;
+            it.history = [(oid('a'), Ok([(RepoPath::new("a.rs"), landings)].into()))].into();
+        })
+    };
+    let spent = "`a.rs` stood on the target as it was approved until eeeeeeeeeeee changed it again: the approval is spent";
+    check(&after(Carry::Exact, vec![landing('1', '2'), landing('2', '1')]), spent);
+    check(&after(Carry::Exact, vec![landing('1', '2')]), "bo");
+    check(&after(Carry::Exact, vec![landing('1', '3'), landing('3', '1')]), "bo");
+    // It landed as a clean merge, and was taken back.
+    let mut merged = after(Carry::CleanMerge, vec![landing('3', '4'), landing('4', '1')]);
+    let [base, ours, theirs, result] = ['1', '2', '3', '4'].map(oid);
+    let merge = BlobMerge { base, ours, theirs, result };
+    assert!(merged.count().is_err());
+    merged.merges.insert(merge.clone(), Ok(Merged::Differs));
+    check(&merged, "bo");
+    merged.merges.insert(merge, Ok(Merged::Equal { ours_sha256: "7".repeat(64) }));
+    check(&merged, spent);
+    check(
+        &Case::with(|it| it.history = [(oid('a'), Err("the history ends".into()))].into()),
+        "whether `a.rs` landed before and was taken back cannot be told: the history ends",
+    );
+    check(
+        &Case::with(|it| it.history = [(oid('a'), Ok(Moves::new()))].into()),
+        "whether `a.rs` landed before and was taken back cannot be told: it was not looked at",
+    );
+    check(
+        &Case::with(|it| it.history.clear()),
+        "whether `a.rs` landed before and was taken back cannot be told: it was not looked at",
+    );
+}
+
+#[test]
+fn only_an_own_key_proves_an_author() {
+    let unproven = |change: &dyn Fn(&mut Case)| {
+        let mut case = Case::new();
+        case.signers = [(oid('c'), Some("SHA256:chi".to_owned()))].into();
+        change(&mut case);
+        let Case { change, policy, clean_merges, signers, .. } = &case;
+        unproven_author(change, policy, clean_merges, Some(signers)).is_some()
+    };
+    assert!(!unproven(&|_| {}));
+    assert!(unproven(&|it| drop(it.signers.insert(oid('c'), None))));
+    assert!(unproven(&|it| drop(it.signers.insert(oid('c'), Some("SHA256:bo".into())))));
+    assert!(unproven(&|it| it.signers.clear()));
+    assert!(unproven(&|it| {
+        it.change.commits[0] = commit('c', "stranger", "chi", 1_000, "a");
+    }));
+    assert!(unproven(&|it| {
+        it.policy.revoked.push(Revoked { key: "SHA256:chi".into(), after: None, why: None });
+    }));
+    // Nobody wrote a clean merge.
+    assert!(!unproven(&|it| {
+        it.signers.clear();
+        it.clean_merges.insert(oid('c'));
+    }));
 }

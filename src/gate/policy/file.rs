@@ -12,7 +12,9 @@ use toml::Spanned;
 
 use super::super::signal::catalogue::Agent;
 use super::error::{PolicyError, Text};
-use super::{Accept, Carry, DisclosureTrailer, Mode, Narrow, PersonKind, Presence, Stage};
+use super::{
+    Accept, Carry, DisclosureTrailer, Mode, Narrow, PersonKind, Presence, Stage, UnverifiedAuthors,
+};
 
 /// A larger policy file is refused.
 pub const LARGEST: usize = 1 << 20;
@@ -80,6 +82,8 @@ pub(super) struct TrustTable {
     pub(super) solo: bool,
     #[serde(default)]
     pub(super) narrow: Narrow,
+    #[serde(default)]
+    pub(super) unverified_authors: UnverifiedAuthors,
     pub(super) pusher_env: Option<Word>,
 }
 

@@ -66,7 +66,6 @@ lint_codes! {
     TargetUnprotected = "target-unprotected": "The target is not among the protected refs.",
     NothingMeasures = "nothing-measures": "A rule asks for coverage, and no test leaves a report of it.",
     NotEvaluable = "not-evaluable": "This version cannot evaluate what is asked, and blocks wherever it applies.",
-    CarryAsExact = "carry-as-exact": "This version judges approvals that carry over clean merges by exact content.",
 }
 
 /// Looks for mistakes. `tracked` are the repository's files; where it is
@@ -238,10 +237,6 @@ impl Lint<'_> {
     }
 
     fn approval(&mut self, approval: &ApprovalRule, place: &str) {
-        if approval.carry == Carry::CleanMerge {
-            let message = "`carry = \"clean-merge\"` is judged as `exact` in this version";
-            self.find(LintCode::CarryAsExact, Level::Note, place, message);
-        }
         self.enough(approval, place);
         let mut without_keys = Vec::new();
         for person in self.policy.people.values() {

@@ -80,6 +80,7 @@ pub struct Trust {
     pub gate: Globs,
     pub solo: bool,
     pub narrow: Narrow,
+    pub unverified_authors: UnverifiedAuthors,
     /// The variable that names the pusher on a server.
     pub pusher_env: Option<String>,
 }
@@ -91,6 +92,19 @@ pub enum Narrow {
     #[default]
     Never,
     Signed,
+}
+
+/// How many people must approve what somebody wrote whose commits do not prove
+/// it: an address alone proves nothing, so that one person could write under
+/// another's and approve as themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnverifiedAuthors {
+    /// As many as the rule asks for.
+    #[default]
+    One,
+    /// At least two: one of them is not the author.
+    Two,
 }
 
 /// `[people.NAME]`

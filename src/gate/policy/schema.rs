@@ -71,6 +71,13 @@ fn trust() -> Properties {
                 "Whether a signed attribution record may narrow a declared mark to lines.",
             ),
         ),
+        (
+            "unverified_authors",
+            words(
+                &["one", "two"],
+                "How many distinct people must approve at least where a commit's author is not proven by a signature.",
+            ),
+        ),
         ("pusher_env", text("On a server, the variable that names the pusher.")),
     ]
 }

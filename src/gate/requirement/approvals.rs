@@ -4,20 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Outcome;
 use crate::gate::approval::{
-    Asked, Counted, Involved, Reason, Rejected, Situation, count, delta, involved, is_solo,
-    rejections, withdrawn,
+    Asked, Counted, Cover, Involved, Proofs, Reason, Rejected, Situation, attribute_folders, count,
+    delta, file_cover, involved, is_solo, reject_reason, rejections, signer, unproven_author,
+    withdrawn,
 };
-use crate::gate::change::{FileChange, Oid, RepoPath, printable};
-use crate::gate::evidence::{Evidence, LedgerView, Need};
+use crate::gate::change::{Commit, FileChange, Oid, RepoPath, printable};
+use crate::gate::evidence::{Evidence, LedgerView};
 use crate::gate::obligation::{Case, Obligation};
-use crate::gate::policy::ApprovalRule;
+use crate::gate::policy::{ApprovalRule, UnverifiedAuthors};
 use crate::gate::record::{Body, FileDelta, Judgement, SignedRecord};
+use crate::gate::time::Timestamp;
 use crate::gate::verdict::{Code, State};
 
 /// What all rules of one judgement share: worked out once.
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
     deltas: Vec<FileDelta>,
+    attributes: BTreeSet<Vec<u8>>,
     pub involved: Involved,
     withdrawn: BTreeSet<String>,
 }
@@ -28,14 +31,9 @@ impl Prepared {
         let signers = evidence.commit_signers.as_ref().ok();
         let none = BTreeSet::new();
         let clean = evidence.clean_merges.as_ref().unwrap_or(&none);
-        let digest = |oid: &Oid| evidence.sha256.get(oid).and_then(|it| it.as_ref().ok()).cloned();
         Prepared {
-            deltas: case
-                .change
-                .files
-                .iter()
-                .map(|file| delta(file, file.new.as_ref().and_then(|entry| digest(&entry.oid))))
-                .collect(),
+            deltas: deltas(case, evidence),
+            attributes: attribute_folders(case.change),
             involved: involved(case.change, case.policy, clean, signers, case.pusher),
             withdrawn: evidence
                 .ledger
@@ -53,6 +51,11 @@ impl Prepared {
             change: case.change,
             deltas: &self.deltas,
             standing: &evidence.target,
+            proofs: Proofs {
+                merges: &evidence.merges,
+                history: &evidence.history,
+                attributes: &self.attributes,
+            },
             ledger_cuts: &evidence.ledger_cuts,
             involved: &self.involved,
             withdrawn: &self.withdrawn,
@@ -62,46 +65,15 @@ impl Prepared {
     }
 }
 
-/// What must be looked up once the records are known: the digests of what they
-/// approve, and what stands on the target where they list more than this change.
-pub fn further_needs(case: &Case<'_>, ledger: &LedgerView) -> BTreeSet<Need> {
-    let changed: BTreeMap<&RepoPath, &FileChange> =
-        case.change.files.iter().map(|file| (&file.path, file)).collect();
-    let (mut digests, mut elsewhere) = (BTreeSet::new(), BTreeSet::new());
-    for judgement in ledger.records.iter().filter_map(content_judgement) {
-        let content = &judgement.content;
-        let same = |file: &&FileDelta| {
-            changed.get(&file.path).is_some_and(|now| {
-                file.new.as_ref().map(|side| &side.oid) == now.new.as_ref().map(|entry| &entry.oid)
-            })
-        };
-        if content.target != case.target || !content.files.iter().any(|file| same(&file)) {
-            continue;
-        }
-        for file in &content.files {
-            if same(&file) {
-                digests.extend(
-                    file.new
-                        .as_ref()
-                        .filter(|side| side.sha256.is_some())
-                        .map(|side| side.oid.clone()),
-                );
-            } else {
-                elsewhere.insert(file.path.clone());
-            }
-        }
-    }
-    let mut needs = BTreeSet::new();
-    if !digests.is_empty() {
-        needs.insert(Need::Digests(digests));
-    }
-    if !elsewhere.is_empty() {
-        needs.insert(Need::Target(elsewhere));
-    }
-    needs
+/// The change's files by content, with the digests that are known.
+pub(super) fn deltas(case: &Case<'_>, evidence: &Evidence) -> Vec<FileDelta> {
+    let digest = |oid: &Oid| evidence.sha256.get(oid).and_then(|it| it.as_ref().ok()).cloned();
+    let files = case.change.files.iter();
+    files.map(|file| delta(file, file.new.as_ref().and_then(|entry| digest(&entry.oid)))).collect()
 }
 
-fn content_judgement(signed: &SignedRecord) -> Option<&Judgement> {
+/// What an approval or a rejection says.
+pub(super) fn content_judgement(signed: &SignedRecord) -> Option<&Judgement> {
     match &signed.record.body {
         Body::Approval(judgement) | Body::Rejection(judgement) => Some(judgement),
         Body::Withdrawal(_)
@@ -134,14 +106,43 @@ pub fn judge(
     }
     let mut outcome = Outcome::satisfied(String::new());
     let mut details = Vec::new();
-    for rule in rules {
+    let unproven = unproven(case, evidence);
+    for rule in &raised(rules, unproven) {
         let one = entry(case, obligation, rule, ledger, &situation);
         details.push(one.detail.clone());
         if one.state > outcome.state {
             outcome = one;
         }
     }
-    Outcome { detail: details.join("; "), ..outcome }
+    let mut detail = details.join("; ");
+    if let (Some(commit), true) = (unproven, outcome.state > State::Waived) {
+        detail.push_str(&format!(
+            "; at least 2 people, because no key of its author signed {}",
+            commit.id.short()
+        ));
+    }
+    Outcome { detail, ..outcome }
+}
+
+/// The commit whose author is not proven, where the policy asks for more then.
+pub fn unproven<'a>(case: &Case<'a>, evidence: &Evidence) -> Option<&'a Commit> {
+    match case.policy.trust.unverified_authors {
+        // The commit being made is not signed yet: a later stage asks.
+        UnverifiedAuthors::Two if case.has_ids() => {
+            let none = BTreeSet::new();
+            let clean = evidence.clean_merges.as_ref().unwrap_or(&none);
+            let signers = evidence.commit_signers.as_ref().ok();
+            unproven_author(case.change, case.policy, clean, signers)
+        }
+        UnverifiedAuthors::One | UnverifiedAuthors::Two => None,
+    }
+}
+
+/// What is asked for: two people at least where an author is not proven.
+pub fn raised(rules: &[ApprovalRule], unproven: Option<&Commit>) -> Vec<ApprovalRule> {
+    let least = if unproven.is_some() { 2 } else { 0 };
+    let raise = |rule: &ApprovalRule| ApprovalRule { count: rule.count.max(least), ..rule.clone() };
+    rules.iter().map(raise).collect()
 }
 
 /// Judges a rewrite of a protected ref: only approvals of that very pair of
@@ -238,6 +239,52 @@ pub fn counted<'a>(
             | Body::Verdict(_) => None,
         })
         .collect()
+}
+
+/// What an earlier approval says of one file of the change.
+#[derive(Clone, Debug)]
+pub struct Earlier<'a> {
+    pub record: &'a SignedRecord,
+    /// Who signed it, by the key alone.
+    pub person: &'a str,
+    /// When, by the signer's clock.
+    pub at: Timestamp,
+    /// The file as it was approved: against `old` and `new` of the change it
+    /// shows what changed since.
+    pub approved: &'a FileDelta,
+    /// How it covers the file as it is now, or why it does not. Whether it
+    /// also counts as the whole that it was, [`counted`] says.
+    pub cover: Result<Cover, Reason>,
+}
+
+/// What was approved before of each of the obligation's files, under one entry
+/// of its `require.approvals`: the newest first. Records that nobody of the
+/// policy signed are left out.
+pub fn earlier<'a>(
+    obligation: &Obligation<'_>,
+    rule: &ApprovalRule,
+    ledger: &'a LedgerView,
+    situation: &Situation<'a>,
+) -> BTreeMap<RepoPath, Vec<Earlier<'a>>> {
+    let asked = Asked { rule: &obligation.rule.id, approval: rule };
+    let mut found: BTreeMap<RepoPath, Vec<Earlier<'a>>> =
+        obligation.files.iter().map(|file| (file.path.clone(), Vec::new())).collect();
+    for record in &ledger.records {
+        let Body::Approval(judgement) = &record.record.body else { continue };
+        let Ok(person) = signer(record, situation.policy, situation.ledger_cuts) else { continue };
+        let refused = reject_reason(record, judgement, &asked, situation);
+        for approved in &judgement.content.files {
+            let Some(known) = found.get_mut(&approved.path) else { continue };
+            let cover = match &refused {
+                Some(reason) => Err(reason.clone()),
+                None => file_cover(approved, &judgement.content.base, rule.carry, situation),
+            };
+            let (person, at) = (person.name.as_str(), judgement.by.at);
+            known.push(Earlier { record, person, at, approved, cover });
+        }
+    }
+    found.values_mut().for_each(|it| it.sort_by_key(|earlier| std::cmp::Reverse(earlier.at)));
+    found
 }
 
 fn entry(
@@ -339,25 +386,29 @@ fn missing(
     }
 }
 
-/// The newest record about a missing file that does not count: what people ask
-/// about first.
+/// The record about a missing file that does not count and that people ask
+/// about first: one of this very content, else the newest.
 fn telling<'a>(
     records: &'a [(&SignedRecord, Result<Counted, Reason>)],
     uncovered: &[&FileChange],
 ) -> Option<(&'a SignedRecord, &'a Reason)> {
+    let blob = |file: &FileChange| file.new.as_ref().map(|entry| entry.oid.clone());
     records
         .iter()
         .filter_map(|(signed, result)| Some((*signed, result.as_ref().err()?)))
-        .filter(|(signed, _)| {
-            content_judgement(signed).is_some_and(|judgement| {
-                judgement
-                    .content
-                    .files
-                    .iter()
-                    .any(|file| uncovered.iter().any(|it| it.path == file.path))
-            })
+        .filter_map(|(signed, reason)| {
+            let judgement = content_judgement(signed)?;
+            let about = |listed: &&FileDelta| uncovered.iter().find(|it| it.path == listed.path);
+            let mut listed = judgement.content.files.iter().filter_map(|listed| {
+                let file = about(&listed)?;
+                Some(listed.new.as_ref().map(|side| side.oid.clone()) == blob(file))
+            });
+            let first = listed.next()?;
+            let this_content = first || listed.any(|same| same);
+            Some(((this_content, judgement.by.at), (signed, reason)))
         })
-        .max_by_key(|(signed, _)| content_judgement(signed).map(|judgement| judgement.by.at))
+        .max_by_key(|(rank, _)| *rank)
+        .map(|(_, found)| found)
 }
 
 fn approvals(count: usize) -> String {

@@ -1,5 +1,6 @@
 //! What a rule can ask for. One file per requirement; this file is the list.
 
+pub mod approval_needs;
 pub mod approvals;
 pub mod coverage;
 pub mod disclosure;
