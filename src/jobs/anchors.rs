@@ -10,13 +10,13 @@ use crate::gate::trailer;
 use crate::gate::verdict::{Code, Finding};
 
 use super::Error;
-use super::trusted::{Trusted, Vantage, fetch_command};
+use super::trusted::{Trusted, fetch_command};
 use super::world::World;
 
 /// The trailer's key.
 pub const KEY: &str = "Countersign-Ledger";
 
-/// How many first-parent commits of the target are looked through for the
+/// How many first-parent commits of the trusted ref are looked through for the
 /// newest anchor.
 const LOOKED_AT: usize = 500;
 
@@ -26,7 +26,6 @@ pub fn findings(
     world: &World,
     trusted: &Trusted,
     case: &Case<'_>,
-    vantage: Vantage<'_>,
     evidence: &Evidence,
 ) -> Result<Vec<Finding>, Error> {
     let Ok(ledger) = &evidence.ledger else { return Ok(Vec::new()) };
@@ -39,8 +38,9 @@ pub fn findings(
         .iter()
         .flat_map(|commit| anchors(&commit.message).map(|anchor| (commit.id.clone(), anchor)))
         .collect();
-    if let Some(tip) = trusted.tip(world, case.target, vantage)? {
-        anchored.extend(newest(world, &tip)?);
+    // The ledger is one for all targets: the ref that holds the policy has been read already.
+    if let Some(tip) = &trusted.commit {
+        anchored.extend(newest(world, tip)?);
     }
     let mut findings = Vec::new();
     for (commit, anchor) in anchored {

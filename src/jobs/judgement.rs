@@ -227,7 +227,7 @@ impl Question<'_> {
             }
         }
         let mut notes = self.notes(&case);
-        notes.extend(anchors::findings(world, self.trusted, &case, self.vantage, &evidence)?);
+        notes.extend(anchors::findings(world, self.trusted, &case, &evidence)?);
         if !self.server {
             notes.extend(unchecked(world, &case.change.commits)?);
         }
