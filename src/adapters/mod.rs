@@ -9,6 +9,7 @@ pub mod git;
 pub mod hooks_dir;
 pub mod ledger;
 pub mod marks;
+pub mod plan_file;
 pub mod process;
 pub mod prove;
 pub mod runner;

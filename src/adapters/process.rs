@@ -255,6 +255,21 @@ impl Call {
         Ok(status.code())
     }
 
+    /// Becomes the program, with all that this process has; where a process
+    /// cannot, runs it to its end. Returns the exit status only in that case.
+    pub fn become_it(&self) -> Result<u8, ProcessError> {
+        #[cfg(unix)]
+        {
+            let source = std::os::unix::process::CommandExt::exec(&mut self.command());
+            Err(ProcessError::Spawn { program: self.name(), source })
+        }
+        #[cfg(not(unix))]
+        {
+            let code = self.run_interactively()?;
+            Ok(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+        }
+    }
+
     /// Runs the call with our own standard output and error, and with our
     /// standard input unless it was given its own.
     pub fn run_passing_through(&self) -> Result<Option<i32>, ProcessError> {

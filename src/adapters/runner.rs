@@ -17,13 +17,14 @@ use std::time::{Duration, Instant};
 use super::checkout::{CheckoutError, Slot, Slots};
 use super::coverage;
 use super::fs;
+use super::plan_file;
 use super::process::Call;
 use super::supervise::{Ended, Limits, Supervised, supervise};
 use crate::gate::change::{Oid, RepoPath, printable};
 use crate::gate::coverage::measured::Measured;
 use crate::gate::junit;
 use crate::gate::policy::TestCommand;
-use crate::gate::preview::matches_stars;
+use crate::gate::preview::{PlanFile, is_plan_file, matches_stars};
 use crate::gate::proof::{Proof, Source};
 use crate::gate::record::TestCounts;
 use crate::gate::record::canonical::sha256;
@@ -128,10 +129,17 @@ pub struct Dry<'a> {
 /// What a dry run wrote.
 #[derive(Clone, Debug)]
 pub struct DryOutput {
-    /// SHA-256 of the engine's own plan, if there was one.
-    pub plan: Option<String>,
+    /// The engine's own plan, if there was one.
+    pub plan: Option<EnginePlan>,
     /// The plan as JSON, as far as can be told.
     pub json: Vec<u8>,
+}
+
+/// An engine's own plan: a file that it can apply.
+#[derive(Clone, Debug)]
+pub struct EnginePlan {
+    pub sha256: String,
+    pub file: PlanFile,
 }
 
 /// What came of one test.
@@ -546,21 +554,13 @@ impl<'a> Attempt<'a> {
     fn dry_output(&self, how: Dry<'_>) -> Result<DryOutput, String> {
         let written = fs::read(&self.out, MAX_PLAN).map_err(|error| chain(&error))?;
         let written = written.ok_or("the command wrote no plan to `{out}`")?;
-        let (Some(program), true) = (how.show, written.starts_with(b"PK")) else {
+        let (Some(program), true) = (how.show, is_plan_file(&written)) else {
             return Ok(DryOutput { plan: None, json: written });
         };
-        let plan = Some(sha256(&written));
+        let plan = Some(EnginePlan::read(&written)?);
         drop(written);
-        let mut call = Call::new(program, &self.folder()).only_these_variables().limit(MAX_PLAN);
-        for (name, value) in &self.environment {
-            call = call.env(name, value);
-        }
-        let output = call.args(["show", "-json"]).arg(&self.out).run();
-        let output = output.map_err(|error| chain(&error))?;
-        if !output.success() {
-            return Err(format!("`{program} show -json` failed: {}", output.complaint()));
-        }
-        Ok(DryOutput { plan, json: output.stdout })
+        let json = show(program, &self.out, &self.folder(), &self.environment)?;
+        Ok(DryOutput { plan, json })
     }
 
     /// Runs one command to its end.
@@ -787,6 +787,33 @@ fn dotted(path: &RepoPath) -> OsString {
     return std::os::unix::ffi::OsStringExt::from_vec(bytes);
     #[cfg(not(unix))]
     return String::from_utf8_lossy(&bytes).into_owned().into();
+}
+
+impl EnginePlan {
+    /// Reads a plan's sources. Fails with a reason that is not safe to print.
+    pub fn read(bytes: &[u8]) -> Result<EnginePlan, String> {
+        let file = plan_file::read(bytes).map_err(|error| chain(&error))?;
+        Ok(EnginePlan { sha256: sha256(bytes), file })
+    }
+}
+
+/// Has an engine print its own plan as JSON, in the folder where its providers
+/// are installed.
+pub fn show(
+    program: &str,
+    plan: &Path,
+    folder: &Path,
+    environment: &[(OsString, OsString)],
+) -> Result<Vec<u8>, String> {
+    let mut call = Call::new(program, folder).only_these_variables().limit(MAX_PLAN);
+    for (name, value) in environment {
+        call = call.env(name, value);
+    }
+    let output = call.args(["show", "-json"]).arg(plan).run().map_err(|error| chain(&error))?;
+    if !output.success() {
+        return Err(format!("`{program} show -json` failed: {}", output.complaint()));
+    }
+    Ok(output.stdout)
 }
 
 /// A test's name as part of a file's name.

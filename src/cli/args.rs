@@ -452,15 +452,21 @@ pub struct Test {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Preview {
+    #[command(subcommand)]
+    pub action: Option<PreviewAction>,
     #[command(flatten)]
     pub range: RangeArguments,
     /// Make this preview only; may be repeated
     #[arg(long, value_name = "NAME")]
     pub only: Vec<String>,
-    /// Take a plan made elsewhere, as JSON, and run nothing
+    /// Take a plan made elsewhere: the engine's own file, or its JSON
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// The JSON of the engine's own plan; else the engine prints it
+    #[arg(long, value_name = "FILE", requires = "plan")]
+    pub plan_json: Option<PathBuf>,
     /// Sign the records with your ssh key
     #[arg(long)]
     pub sign: bool,
@@ -470,6 +476,21 @@ pub struct Preview {
     /// Do not ask before running
     #[arg(long, short)]
     pub yes: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PreviewAction {
+    /// Apply a plan only if that very file was previewed, and approved where it has to be
+    ApplyGuard(ApplyGuard),
+}
+
+#[derive(Debug, Args)]
+pub struct ApplyGuard {
+    #[command(flatten)]
+    pub range: RangeArguments,
+    /// The command, as `terraform apply PLAN`
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

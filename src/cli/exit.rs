@@ -15,6 +15,8 @@ pub enum Exit {
     Refused,
     /// 130: interrupted.
     Interrupted,
+    /// What the command said that was let through.
+    Of(u8),
 }
 
 impl Exit {
@@ -25,6 +27,7 @@ impl Exit {
             Exit::Blocked => 1,
             Exit::Undecided | Exit::Refused => 2,
             Exit::Interrupted => 130,
+            Exit::Of(status) => status,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Commit, Entry, Oid, RepoPath};
 use super::record::SignedRecord;
+use super::shared_modules::Modules;
 use super::time::Timestamp;
 
 /// An answer, or the reason why it could not be had. A missing answer never
@@ -29,6 +30,8 @@ pub enum Need {
     CleanMerges,
     /// The text of these blobs.
     Texts(BTreeSet<Oid>),
+    /// The folders of the local modules that a root of infrastructure uses, before or after.
+    Modules(String),
     /// Further records: those that list one of these paths.
     RecordsAbout(BTreeSet<RepoPath>),
     /// Between which of the ledger's commits these records were made, by id.
@@ -138,6 +141,8 @@ pub struct Evidence {
     pub sha256: BTreeMap<Oid, Answer<String>>,
     /// Merge commits whose tree is what a driver-free merge of their parents gives.
     pub clean_merges: Answer<BTreeSet<Oid>>,
+    /// See [`Modules`].
+    pub modules: Modules,
     /// Record id to the bounds of its time, for those that were asked about.
     pub times: Answer<BTreeMap<String, Bounds>>,
     /// Waiver's id to what became of its content.
@@ -169,6 +174,7 @@ impl Default for Evidence {
             ledger_cuts: BTreeMap::new(),
             target: BTreeMap::new(),
             sha256: BTreeMap::new(),
+            modules: Modules::new(),
             clean_merges: Err("the merges were not looked at".to_owned()),
             times: Err("the ledger's history was not read".to_owned()),
             landed: BTreeMap::new(),

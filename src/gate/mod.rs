@@ -37,6 +37,7 @@ pub mod recorded;
 pub mod requirement;
 pub mod review;
 pub mod run;
+pub mod shared_modules;
 pub mod signal;
 pub mod similarity;
 pub mod time;

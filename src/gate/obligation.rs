@@ -301,6 +301,13 @@ fn conditions(case: &Case<'_>, when: &When, files: &[MatchedFile<'_>]) -> Vec<Co
     conditions
 }
 
+/// Whether all that a rule's `when` gives holds for these files.
+pub fn holds(case: &Case<'_>, when: &When, files: &[&FileChange]) -> bool {
+    let files: Vec<MatchedFile<'_>> =
+        files.iter().map(|file| MatchedFile { file, pattern: None }).collect();
+    conditions(case, when, &files).iter().all(|condition| condition.holds)
+}
+
 fn join(agents: &BTreeSet<&str>) -> String {
     if agents.is_empty() {
         "no agent".to_owned()

@@ -104,6 +104,9 @@ pub fn preview_definition(command: &PreviewCommand) -> String {
     for word in words {
         fields = fields.text(word);
     }
+    for pattern in &command.generated.patterns {
+        fields = fields.text(pattern);
+    }
     fields.hex()
 }
 

@@ -8,7 +8,7 @@ use crate::adapters::git::Start;
 use crate::adapters::ledger::{Wanted, Words};
 use crate::gate::change::{FileChange, RepoPath, printable};
 use crate::gate::judge::judge as judge_case;
-use crate::gate::obligation::{POLICY_CHANGE, obligations};
+use crate::gate::obligation::POLICY_CHANGE;
 use crate::gate::policy::{Policy, Stage};
 use crate::gate::record::{
     self, Body, Content, FileDelta, Record, RecordType, Shown, SignatureState, SignedRecord,
@@ -179,7 +179,7 @@ impl Draft {
             }
         }
         let case = self.judgement.case();
-        Ok(judge_case(&case, &obligations(&case), &evidence).obligations)
+        Ok(judge_case(&case, &self.judgement.obligations(), &evidence).obligations)
     }
 
     /// Signs and keeps the record, and judges the change again.
@@ -323,7 +323,7 @@ fn flags_to_come(policy: &Policy, fingerprint: &str) -> Option<u8> {
 /// The previews that an approver is shown, and whose ids the approval carries.
 pub fn previews(judgement: &Judgement) -> Vec<(&str, &record::PreviewRecord)> {
     let case = judgement.case();
-    let shown = preview::shown(&case, &obligations(&case), &judgement.evidence);
+    let shown = preview::shown(&case, &judgement.obligations(), &judgement.evidence);
     shown.into_iter().map(|it| (it.id, it.record)).collect()
 }
 

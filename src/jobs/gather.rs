@@ -19,7 +19,7 @@ use crate::gate::run::{inputs_digest, key, tree_digest};
 
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
-use super::{Error, publish};
+use super::{Error, modules, publish};
 
 /// Records, then merges and digests, then what stands and what landed on the
 /// target, then merges with that. What would take more is not looked up.
@@ -106,6 +106,14 @@ fn answer(
         Need::Landed(waived) => {
             let landing = landing(world, trusted, case, vantage, waived);
             evidence.landed.insert(waived.record.clone(), landing.map_err(|error| error.chain()));
+        }
+        Need::Modules(root) => {
+            let change = case.change;
+            let both = [&change.base, &change.head_tree]
+                .map(|tree| modules::closure(&world.git, tree, root));
+            let [before, after] = both;
+            let all = before.and_then(|before| Ok(after?.into_iter().chain(before).collect()));
+            evidence.modules.insert(root.clone(), all);
         }
         Need::CleanMerges => {
             evidence.clean_merges = world

@@ -13,10 +13,11 @@ use crate::gate::change::{Change, Commit, Oid, RepoPath};
 use crate::gate::evidence::Evidence;
 use crate::gate::judge::{judge, with_findings};
 use crate::gate::obligation::{
-    Case, asks_about_lines, asks_about_unattributed, needs, obligations,
+    Case, Obligation, asks_about_lines, asks_about_unattributed, needs, obligations,
 };
 use crate::gate::policy::{Policy, Stage};
 use crate::gate::recorded::RecordedLines;
+use crate::gate::shared_modules::{self, Modules};
 use crate::gate::signal::catalogue::Catalogue;
 use crate::gate::signal::{Signal, SignalKind};
 use crate::gate::verdict::{Code, Finding, Level, Verdict};
@@ -81,6 +82,18 @@ impl Judgement {
 }
 
 impl Judgement {
+    /// The rules that apply, those that follow from modules among them.
+    pub fn obligations(&self) -> Vec<Obligation<'_>> {
+        let case = self.case();
+        let mut obligations = obligations(&case);
+        obligations.extend(shared_modules::obligations(
+            &case,
+            &obligations,
+            &self.evidence.modules,
+        ));
+        obligations
+    }
+
     /// Whether what was judged as staged passes as this commit as well, by the
     /// evidence that is there: what was not looked up can only block.
     pub fn passes_as(&self, commit: Commit) -> bool {
@@ -204,8 +217,17 @@ impl Question<'_> {
             now: world.env.now,
         };
         let case = judgement.case();
-        let obligations = obligations(&case);
-        let evidence = gather::gather(
+        let mut obligations = obligations(&case);
+        // Which roots use a module has to be known before it is clear what is asked.
+        let modules = shared_modules::needs(&case, &obligations);
+        let modules = if modules.is_empty() {
+            Modules::new()
+        } else {
+            gather::gather(world, self.trusted, &case, self.vantage, &modules, &obligations)?
+                .modules
+        };
+        obligations.extend(shared_modules::obligations(&case, &obligations, &modules));
+        let mut evidence = gather::gather(
             world,
             self.trusted,
             &case,
@@ -213,6 +235,7 @@ impl Question<'_> {
             &needs(&case, &obligations),
             &obligations,
         )?;
+        evidence.modules = modules;
         if let Ok(ledger) = &evidence.ledger {
             sources.push(
                 ledger.tip.as_ref().map_or("ledger:none".to_owned(), |tip| format!("ledger:{tip}")),

@@ -7,11 +7,10 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use crate::adapters::fs;
-use crate::adapters::runner::{self, Dry, DryOutput, MAX_PLAN, Order};
-use crate::gate::change::printable;
-use crate::gate::obligation::obligations;
+use crate::adapters::runner::{self, Dry, DryOutput, EnginePlan, MAX_PLAN, Order};
+use crate::gate::change::{RepoPath, printable};
 use crate::gate::policy::{PreviewCommand, Reports, TestCommand};
-use crate::gate::preview::{self, Preview};
+use crate::gate::preview::{self, Committed, Preview, Sources, is_plan_file};
 use crate::gate::record::canonical::sha256;
 use crate::gate::record::{Body, PreviewRecord};
 use crate::gate::requirement::Requirement;
@@ -20,9 +19,9 @@ use crate::gate::run::preview_definition;
 
 use super::ambient::Surroundings;
 use super::judgement::Judgement;
-use super::test::{End, Event, Signing, client, is_foreign, keep_body, signer, slots};
+use super::test::{End, Event, Signing, client, is_foreign, keep_body, may_run, signer, slots};
 use super::world::World;
-use super::{Error, check};
+use super::{Error, check, modules};
 
 /// A change, and the previews that are asked for.
 #[derive(Debug)]
@@ -46,6 +45,8 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Made {
     pub preview: Preview,
+    /// The sources that were compared with the commit's.
+    pub sources: Option<Sources>,
     /// The record's id.
     pub record: String,
     /// What goes beyond the policy's limits or touches protected types; safe to print.
@@ -96,7 +97,7 @@ impl Prepared {
 
 /// The previews that the matching rules require.
 fn required(judgement: &Judgement) -> BTreeSet<String> {
-    let obligations = obligations(&judgement.case());
+    let obligations = judgement.obligations();
     obligations
         .iter()
         .flat_map(|it| &it.rule.require)
@@ -132,7 +133,7 @@ pub fn execute(
     let slots = slots(world.into())?;
     let mut reports = Vec::new();
     for command in &prepared.commands {
-        let Some(test) = as_test(command) else {
+        let Some(run) = command.run.clone() else {
             let why = format!(
                 "the policy names no command for `{}`: `--plan FILE` takes a plan",
                 command.name
@@ -140,11 +141,8 @@ pub fn execute(
             reports.push(failure(command, why, String::new()));
             continue;
         };
-        let show = match command.engine.as_str() {
-            "terraform" => Some("terraform"),
-            "opentofu" => Some("tofu"),
-            _ => None,
-        };
+        let test = as_test(command, run);
+        let show = show_program(command);
         let order = Order {
             tests: &[&test],
             commit: &change.head,
@@ -172,11 +170,21 @@ pub fn execute(
     Ok(reports)
 }
 
-/// Takes a plan that was made elsewhere for the one preview asked for.
+/// A plan that was made elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken<'a> {
+    /// The engine's own plan, or its JSON.
+    pub plan: &'a Path,
+    /// The JSON of the engine's own plan; `None`: the engine prints it.
+    pub json: Option<&'a Path>,
+}
+
+/// Takes a plan that was made elsewhere for the one preview asked for. The
+/// sources in an engine's own plan must be the commit's.
 pub fn import(
     world: &World,
     prepared: &Prepared,
-    plan: &Path,
+    taken: Taken<'_>,
     signing: Option<&Signing>,
 ) -> Result<Vec<Report>, Error> {
     let [command] = prepared.commands.as_slice() else {
@@ -184,17 +192,60 @@ pub fn import(
         let error = Error::usage("a plan is taken for one preview at a time");
         return Err(error.hint(format!("`--only NAME`: {}", printable(&names.join(", ")))));
     };
-    let path = world.env.dir.join(plan);
-    let Some(json) = fs::read(&path, MAX_PLAN)? else {
-        return Err(Error::usage(format!("there is no file `{}`", path.display())));
+    let read = |file: &Path| -> Result<Vec<u8>, Error> {
+        let path = world.env.dir.join(file);
+        let bytes = fs::read(&path, MAX_PLAN)?;
+        bytes.ok_or_else(|| Error::usage(format!("there is no file `{}`", path.display())))
     };
-    if json.starts_with(b"PK") {
-        return Err(Error::usage("this is the engine's own plan, not its JSON").hint(
-            "`terraform show -json PLAN >plan.json`, where the plan was made, writes the JSON",
-        ));
-    }
-    let output = DryOutput { plan: None, json };
+    let bytes = read(taken.plan)?;
+    let output = match (show_program(command), is_plan_file(&bytes)) {
+        (_, false) if taken.json.is_some() => {
+            return Err(Error::usage("the plan is JSON already, and needs no --plan-json"));
+        }
+        (_, false) => DryOutput { plan: None, json: bytes },
+        (None, true) => {
+            let error = format!("`{}` has no plan files; its JSON is taken", command.engine);
+            return Err(Error::usage(error));
+        }
+        (Some(program), true) => {
+            let plan = EnginePlan::read(&bytes).map_err(|why| Error::usage(printable(&why)))?;
+            drop(bytes);
+            let json = match taken.json {
+                Some(file) => read(file)?,
+                None => shown_here(world, command, program, taken.plan)?,
+            };
+            DryOutput { plan: Some(plan), json }
+        }
+    };
     Ok(vec![record(world, prepared, command, &output, true, signing)?])
+}
+
+/// The program that prints an engine's own plan.
+fn show_program(command: &PreviewCommand) -> Option<&'static str> {
+    match command.engine.as_str() {
+        "terraform" => Some("terraform"),
+        "opentofu" => Some("tofu"),
+        _ => None,
+    }
+}
+
+/// Has the engine print its plan in this work tree, where it was made: the
+/// engine needs the providers that `init` installed.
+fn shown_here(
+    world: &World,
+    command: &PreviewCommand,
+    program: &str,
+    plan: &Path,
+) -> Result<Vec<u8>, Error> {
+    let hint = format!("`{program} show -json PLAN >plan.json`, then `--plan-json plan.json`");
+    may_run(&world.env).map_err(|error| error.hint(hint.clone()))?;
+    let top = world.git.dir();
+    let root = top.join(command.root.as_deref().unwrap_or_default());
+    let folder = if root.is_dir() { root } else { top.to_owned() };
+    let test = as_test(command, Vec::new());
+    let environment = runner::environment(&world.env.variables, &test);
+    runner::show(program, &world.env.dir.join(plan), &folder, &environment)
+        .map_err(|why| Error::usage(printable(&why)).hint(hint))
 }
 
 fn failure(command: &PreviewCommand, why: String, tail: String) -> Report {
@@ -206,10 +257,10 @@ fn failure(command: &PreviewCommand, why: String, tail: String) -> Report {
 }
 
 /// The command as the runner takes it.
-fn as_test(command: &PreviewCommand) -> Option<TestCommand> {
-    Some(TestCommand {
+fn as_test(command: &PreviewCommand, run: Vec<String>) -> TestCommand {
+    TestCommand {
         name: command.name.clone(),
-        run: command.run.clone()?,
+        run,
         setup: None,
         setup_inputs: None,
         inputs: None,
@@ -221,7 +272,7 @@ fn as_test(command: &PreviewCommand) -> Option<TestCommand> {
         env: command.env.clone(),
         not_evaluable: Vec::new(),
         digest: String::new(),
-    })
+    }
 }
 
 /// Reads what was written, and keeps it as a record.
@@ -238,6 +289,19 @@ fn record(
         Ok(preview) => preview,
         Err(error) => return Ok(failure(command, Error::usage(error).chain(), String::new())),
     };
+    let sources = match &output.plan {
+        None => None,
+        Some(plan) => match of_the_commit(world, prepared, command, plan)? {
+            Ok(sources) => Some(sources),
+            Err(differences) => {
+                let why = format!(
+                    "the plan was not made from this commit's files: {}",
+                    differences.join("; ")
+                );
+                return Ok(failure(command, why, String::new()));
+            }
+        },
+    };
     let record = PreviewRecord {
         repo: policy.trust.repo_id.clone(),
         name: command.name.clone(),
@@ -245,9 +309,10 @@ fn record(
         engine: command.engine.clone(),
         commit: change.head.clone(),
         tree: change.head_tree.clone(),
-        plan: output.plan.clone(),
+        plan: output.plan.as_ref().map(|it| it.sha256.clone()),
         json: sha256(&output.json),
         imported,
+        sources: sources.clone(),
         preview: preview.clone(),
         client: client(),
         policy: policy.source.sha256.clone(),
@@ -267,6 +332,25 @@ fn record(
     Ok(Report {
         name: command.name.clone(),
         engine: command.engine.clone(),
-        result: Ok(Made { preview, record: id, excess: lines }),
+        result: Ok(Made { preview, sources, record: id, excess: lines }),
     })
+}
+
+/// Compares the sources in an engine's own plan with those of the judged tree.
+fn of_the_commit(
+    world: &World,
+    prepared: &Prepared,
+    command: &PreviewCommand,
+    plan: &EnginePlan,
+) -> Result<Result<Sources, Vec<String>>, Error> {
+    let root = command.root.as_deref().unwrap_or_default();
+    let tree = &prepared.judgement.change.head_tree;
+    let mut committed = Committed::new();
+    for folder in preview::folders(&plan.file, root) {
+        if let Some(files) = modules::sources(&world.git, tree, &folder)? {
+            committed.insert(folder, files);
+        }
+    }
+    let generated = |path: &str| command.generated.matches(&RepoPath::new(path));
+    Ok(preview::compare(&plan.file, root, &committed, &generated))
 }

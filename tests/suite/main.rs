@@ -29,6 +29,8 @@ mod install;
 mod ledger;
 mod lines;
 mod outages;
+#[cfg(unix)]
+mod plan_files;
 mod policy;
 mod pre_commit;
 mod pre_push;

@@ -38,7 +38,7 @@ pub use diff::Detail;
 pub use glance::Glance;
 pub use hunks::hunks;
 pub use index::{Dirty, dirty};
-pub use objects::Kind;
+pub use objects::{Folder, Kind};
 pub use push::{PushLine, ReceiveLine, parse_pre_push, parse_receive};
 pub use remote::{PushedRef, RefOutcome};
 pub use signed::CommitSignature;

@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use super::{Call, Git, GitError, Surroundings, unexpected};
 use crate::gate::change::{Entry, Oid, RepoPath};
 
+/// What stands directly in a folder, by name.
+pub type Folder = Vec<(Vec<u8>, Entry)>;
+
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -190,6 +193,19 @@ impl Git {
             };
         }
         Ok(found)
+    }
+
+    /// Returns what stands directly in a folder of a commit or tree (the root's
+    /// for an empty one), by name; folders have mode 0o040000. `None`: there is
+    /// no such folder.
+    pub fn folder(&self, tree: &Oid, folder: &RepoPath) -> Result<Option<Folder>, GitError> {
+        if folder.as_bytes().is_empty() {
+            return self.tree_entries(&self.tree_of(tree)?).map(Some);
+        }
+        match self.entry_at(tree, folder)? {
+            Some(entry) if entry.mode == 0o040000 => self.tree_entries(&entry.oid).map(Some),
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// Returns the tree of a commit, tag or tree.

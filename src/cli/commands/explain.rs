@@ -11,7 +11,6 @@ use crate::cli::{Context, unsupported};
 use crate::gate::change::{LineRange, printable};
 use crate::gate::coverage::measured::write_ranges;
 use crate::gate::explain::{Explained, ExplainedRequirement, explain, who_can};
-use crate::gate::obligation::obligations;
 use crate::gate::requirement::coverage::FileNumbers;
 use crate::gate::verdict::State;
 use crate::jobs::Error;
@@ -76,7 +75,7 @@ pub fn who(context: &Context, arguments: &args::WhoCan) -> Result<Exit, Error> {
     };
     let judgement = check(&world, &options, &Surroundings::read(&context.env))?;
     let case = judgement.case();
-    let (open, sets) = who_can(&case, &judgement.evidence, &obligations(&case));
+    let (open, sets) = who_can(&case, &judgement.evidence, &judgement.obligations());
     if context.output.format == Format::Json {
         let document = json!({ "schema": "countersign.who-can/1", "missing": open, "sets": sets });
         context.output.json(&format!("{document:#}"));

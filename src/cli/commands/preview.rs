@@ -14,8 +14,9 @@ use crate::cli::{Context, unsupported};
 use crate::gate::change::printable;
 use crate::gate::preview::{markdown, table};
 use crate::jobs::Error;
+use crate::jobs::apply_guard::{Answer, become_command, guard};
 use crate::jobs::check::Options;
-use crate::jobs::preview::{Made, Prepared, Report, execute, import};
+use crate::jobs::preview::{Made, Prepared, Report, Taken, execute, import};
 use crate::jobs::test::{interruption, may_run};
 use crate::jobs::world::World;
 
@@ -26,6 +27,9 @@ const SHOWN_LINES: usize = 25;
 
 /// Serves the command.
 pub fn run(context: &Context, arguments: &args::Preview) -> Result<Exit, Error> {
+    if let Some(args::PreviewAction::ApplyGuard(arguments)) = &arguments.action {
+        return apply(context, arguments);
+    }
     let format = context.output.format;
     if !matches!(format, Format::Text | Format::Json | Format::Markdown) {
         return Err(unsupported(format, "preview", "text, json and markdown"));
@@ -45,7 +49,10 @@ pub fn run(context: &Context, arguments: &args::Preview) -> Result<Exit, Error> 
     };
     let interrupted = interruption();
     let reports = match &arguments.plan {
-        Some(plan) => import(&world, &prepared, plan, signing.as_ref())?,
+        Some(plan) => {
+            let taken = Taken { plan, json: arguments.plan_json.as_deref() };
+            import(&world, &prepared, taken, signing.as_ref())?
+        }
         None if prepared.commands.is_empty() => Vec::new(),
         None => {
             may_run(&context.env)?;
@@ -66,6 +73,37 @@ pub fn run(context: &Context, arguments: &args::Preview) -> Result<Exit, Error> 
     };
     print(context, &prepared, &reports);
     Ok(if interrupted.load(Ordering::Relaxed) { Exit::Interrupted } else { exit(&reports) })
+}
+
+/// Becomes the command if its plan may be applied.
+fn apply(context: &Context, arguments: &args::ApplyGuard) -> Result<Exit, Error> {
+    let world = World::open(&context.env)?;
+    let options = Options {
+        range: arguments.range.range.clone(),
+        target: arguments.range.target.clone(),
+        policy_from: arguments.range.policy_from.clone(),
+        ..Options::default()
+    };
+    let output = &context.output;
+    match guard(&world, &options, &arguments.command)? {
+        Answer::Apply(text) => {
+            if !output.quiet {
+                output.note(&format!("countersign: this very plan passes: {text}"));
+            }
+            become_command(&context.env, &arguments.command).map(Exit::Of)
+        }
+        Answer::Refused(refused) => {
+            let head = output.style(Style::Bad, "REFUSED");
+            output.note(&format!("countersign: {head}: {}", refused.why));
+            if let Some(next) = refused.next {
+                output.note(&format!(
+                    "  next    {}",
+                    output.style(Style::Command, &printable(&next))
+                ));
+            }
+            Ok(Exit::Blocked)
+        }
+    }
 }
 
 fn exit(reports: &[Report]) -> Exit {
@@ -118,6 +156,13 @@ fn show(context: &Context, prepared: &Prepared, report: &Report, made: &Made) {
         output.say(&format!("{} {}", output.style(Style::Bad, "✗"), printable(line)));
     }
     if !output.quiet {
+        if let Some(sources) = &made.sources {
+            let text = match sources.modules.len() {
+                1 => "1 module".to_owned(),
+                count => format!("{count} modules"),
+            };
+            output.say(&format!("  sources {text}, the commit's own files"));
+        }
         output.say(&format!("  record  {}", made.record));
     }
     if !made.excess.is_empty() {

@@ -235,6 +235,8 @@ pub(super) struct PreviewTable {
     pub(super) env: Vec<Word>,
     pub(super) timeout: Option<Word>,
     #[serde(default)]
+    pub(super) generated: Vec<Word>,
+    #[serde(default)]
     pub(super) limits: LimitsTable,
     #[serde(default)]
     pub(super) protect: Vec<ProtectTable>,

@@ -310,6 +310,9 @@ pub struct PreviewCommand {
     /// Names of further variables that the command may see.
     pub env: Vec<String>,
     pub timeout: Duration,
+    /// Files that the engine may read beside those of the tree: a tool of the
+    /// team's writes them before the plan is made.
+    pub generated: Globs,
     /// `deletes`, `replaces`, `removals`, `forgets`, `places`; a limit not written is no limit.
     pub limits: BTreeMap<String, u64>,
     pub protect: Vec<PreviewProtect>,

@@ -225,6 +225,7 @@ fn preview(preview: &PreviewCommand) -> Value {
         "accept": preview.accept,
         "env": preview.env,
         "timeout": write_length(preview.timeout),
+        "generated": preview.generated.patterns,
         "limits": preview.limits,
         "protect": preview.protect.iter().map(|it| json!({
             "types": it.types,

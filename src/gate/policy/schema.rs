@@ -210,6 +210,10 @@ fn preview() -> Properties {
             ),
         ),
         ("root", text("The folder of the configuration, in which the command runs.")),
+        (
+            "generated",
+            names("Files that are written before the plan is made, and are in no commit."),
+        ),
         ("env", names("Further variables that the command may see.")),
         ("timeout", length()),
         ("run", command()),

@@ -660,6 +660,7 @@ impl Reader<'_> {
                 Some(word) => self.length(word)?,
                 None => Duration::from_secs(600),
             },
+            generated: self.globs_below(&table.generated)?,
             limits: written_limits
                 .into_iter()
                 .filter_map(|(name, limit)| Some((name.to_owned(), limit?)))

@@ -8,13 +8,26 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::time::Timestamp;
 
+mod apply;
 mod cloudformation;
+mod hcl;
 mod json;
+mod kubernetes;
 mod place;
+mod plan_file;
+mod pulumi;
 mod shrink;
+mod sources;
 mod table;
 mod terraform;
 
+pub use apply::{Applied, ApplyError, applied};
+pub use plan_file::{
+    LOCK_FILE, Module, PlanFile, PlanFileError, SOURCES, StateIdentity, is_plan_file,
+};
+pub use sources::{
+    Committed, SourceModule, Sources, compare, folders, is_source, joined, local_calls,
+};
 pub use table::{markdown, summary, table};
 
 /// The most rows that are kept; counts are always complete.
@@ -158,6 +171,12 @@ pub enum PreviewError {
     Format(String),
     #[error("the change set is not the JSON that `aws cloudformation describe-change-set` prints")]
     CloudFormation(#[source] serde_json::Error),
+    #[error("this is not the JSON that `pulumi preview --json` prints")]
+    Pulumi(#[source] serde_json::Error),
+    #[error("the objects are no JSON")]
+    Kubernetes(#[source] serde_json::Error),
+    #[error("these are not the objects that docs/previews.md asks for: {0}")]
+    Objects(String),
     #[error("the preview is not the JSON of docs/previews.md")]
     Json(#[source] serde_json::Error),
     #[error("the preview has the schema `{0}`, not `countersign.preview/1`")]
@@ -168,7 +187,7 @@ pub enum PreviewError {
 
 /// Whether previews of this engine can be read.
 pub fn evaluable(engine: &str) -> bool {
-    matches!(engine, "terraform" | "opentofu" | "cloudformation" | "json")
+    matches!(engine, "terraform" | "opentofu" | "cloudformation" | "pulumi" | "kubernetes" | "json")
 }
 
 /// Reads an engine's output. What it does not understand is an error or a row
@@ -177,6 +196,8 @@ pub fn parse(engine: &str, bytes: &[u8]) -> Result<Preview, PreviewError> {
     match engine {
         "terraform" | "opentofu" => terraform::parse(bytes),
         "cloudformation" => cloudformation::parse(bytes),
+        "pulumi" => pulumi::parse(bytes),
+        "kubernetes" => kubernetes::parse(bytes),
         "json" => json::parse(bytes),
         other => Err(PreviewError::Engine(bounded(other))),
     }

@@ -54,8 +54,16 @@ impl<'de> Visitor<'de> for Attributes {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Attributes, A::Error> {
-        const NAMES: &[&str] =
-            &["region", "location", "arn", "id", "availability_zone", "zone", "project"];
+        const NAMES: &[&str] = &[
+            "region",
+            "location",
+            "arn",
+            "id",
+            "availability_zone",
+            "availabilityZone",
+            "zone",
+            "project",
+        ];
         while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
             match NAMES.iter().chain(PARENTS).find(|name| **name == key) {
                 Some(name) => {
@@ -82,6 +90,11 @@ impl Attributes {
         self
     }
 
+    /// A region that is known by its name alone.
+    pub(super) fn region(name: &str) -> Option<Spot> {
+        Some(Spot::Region { region: region(name)?, account: None })
+    }
+
     fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
@@ -99,7 +112,12 @@ impl Attributes {
             }
         };
         let named = ["region", "location"].into_iter().find_map(|name| region(self.get(name)?));
-        let zone = || self.get("availability_zone").or(self.get("zone")).and_then(of_zone);
+        let zone = || {
+            self.get("availability_zone")
+                .or(self.get("availabilityZone"))
+                .or(self.get("zone"))
+                .and_then(of_zone)
+        };
         match named {
             Some(region) => Some(Spot::Region { region, account }),
             None => arn.or_else(|| zone().map(|region| Spot::Region { region, account })),

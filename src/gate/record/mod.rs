@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::change::{Oid, RepoPath};
 use super::coverage::measured::Measured;
 use super::evidence::Answer;
-use super::preview::Preview;
+use super::preview::{Preview, Sources};
 use super::proof::Proof;
 use super::time::Timestamp;
 
@@ -328,6 +328,8 @@ pub struct PreviewRecord {
     pub json: String,
     /// The plan was made elsewhere; whoever signed says that it is of this tree.
     pub imported: bool,
+    /// The sources in the engine's own plan, which are those of the tree; `None`: there was no such plan.
+    pub sources: Option<Sources>,
     pub preview: Preview,
     pub client: String,
     /// SHA-256 of the policy's bytes.

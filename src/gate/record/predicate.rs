@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::super::change::{Oid, RepoPath};
-use super::super::preview::{Action, Counts, Note, Preview, Row};
+use super::super::preview::{Action, Counts, Note, Preview, Row, SourceModule, Sources};
 use super::super::time::Timestamp;
 use super::canonical::{is_lower_hex, is_sha256};
 use super::statement::{MAX_FILES, RecordError};
@@ -230,8 +230,56 @@ fn write_preview(record: &PreviewRecord) -> Value {
     insert_some(&mut predicate, "plan", record.plan.as_deref());
     insert_some(&mut predicate, "policy", record.policy.as_deref());
     insert_some(&mut predicate, "repo", record.repo.as_deref());
+    insert_some(&mut predicate, "sources", record.sources.as_ref().map(write_sources));
     insert_some(&mut predicate, "version", preview.version.as_deref());
     predicate.into()
+}
+
+fn write_sources(sources: &Sources) -> Value {
+    let module = |module: &SourceModule| {
+        let mut members = Map::new();
+        members.insert("key".into(), module.key.as_str().into());
+        members.insert("sha256".into(), module.sha256.as_str().into());
+        insert_some(&mut members, "folder", module.folder.as_deref());
+        insert_some(&mut members, "source", module.source.as_deref());
+        insert_some(&mut members, "version", module.version.as_deref());
+        Value::from(members)
+    };
+    let mut members = Map::new();
+    members.insert("modules".into(), sources.modules.iter().map(module).collect());
+    insert_some(&mut members, "lock", sources.lock.as_deref());
+    if let Some((lineage, serial)) = &sources.state {
+        members.insert("state".into(), json!({ "lineage": lineage, "serial": serial }));
+    }
+    members.into()
+}
+
+fn read_sources(fields: &Fields) -> Result<Sources, RecordError> {
+    let module = |it: &Fields| {
+        Ok(SourceModule {
+            key: it.owned("key")?,
+            folder: it.optional_text("folder")?,
+            source: it.optional_text("source")?,
+            version: it.optional_text("version")?,
+            sha256: it.sha256("sha256")?,
+        })
+    };
+    let state = match fields.optional("state") {
+        None => None,
+        Some(_) => {
+            let state = fields.object("state")?;
+            Some((state.owned("lineage")?, state.number("serial")?))
+        }
+    };
+    Ok(Sources {
+        modules: fields
+            .objects("modules")?
+            .iter()
+            .map(module)
+            .collect::<Result<_, RecordError>>()?,
+        lock: fields.optional_sha256("lock")?,
+        state,
+    })
 }
 
 fn write_row(row: &Row) -> Value {
@@ -268,6 +316,10 @@ fn read_preview(fields: &Fields) -> Result<PreviewRecord, RecordError> {
         plan: fields.optional_sha256("plan")?,
         json: fields.sha256("json")?,
         imported: fields.flag("imported")?,
+        sources: fields
+            .optional("sources")
+            .map(|_| read_sources(&fields.object("sources")?))
+            .transpose()?,
         preview: Preview {
             version: fields.optional_text("version")?,
             format: fields.optional_text("format")?,

@@ -137,6 +137,100 @@ pub fn shown<'e>(
         .collect()
 }
 
+/// Why a plan is not to be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotApplied {
+    /// One line, safe to print.
+    pub why: String,
+    /// The command that helps; `None`: none does.
+    pub next: Option<String>,
+}
+
+/// Says whether the engine's own plan with this digest may be applied: a
+/// recorded preview of it counts, is of the judged tree, and keeps within the
+/// limits, or was itself approved by those whom the rules name. Returns what it
+/// does, in one line.
+pub fn may_apply(
+    case: &Case<'_>,
+    obligations: &[Obligation<'_>],
+    evidence: &Evidence,
+    digest: &str,
+) -> Result<String, NotApplied> {
+    let not = |why: String, next: Option<String>| NotApplied { why: printable(&why), next };
+    let ledger = evidence.ledger.as_ref().map_err(|why| not(why.clone(), None))?;
+    let is_it = |record: &PreviewRecord| record.plan.as_deref() == Some(digest);
+    let mut reason = None;
+    for command in case.policy.previews.values() {
+        let (standing, refused) = standing(case, command, ledger, evidence);
+        if let Some(standing) = standing.iter().find(|it| is_it(it.record)) {
+            return over_limits(case, obligations, command, standing, evidence);
+        }
+        let is_it = |refused: &&Refused| {
+            ledger.records.iter().any(|signed| {
+                signed.record.id == refused.id
+                    && matches!(&signed.record.body, Body::Preview(record) if is_it(record))
+            })
+        };
+        if let Some(refused) = refused.iter().find(is_it) {
+            let why = format!("its preview `{}` does not count: {}", command.name, refused.why);
+            reason = reason.or(Some((why, command.name.clone())));
+        }
+    }
+    let again = |name: &str| format!("countersign preview --only {name} --plan PLAN");
+    Err(match reason {
+        Some((why, name)) => not(why, Some(again(&name))),
+        None => not(
+            format!(
+                "no preview of this very plan is recorded for the tree {}",
+                case.change.head_tree.short()
+            ),
+            Some(again("NAME")),
+        ),
+    })
+}
+
+/// Within the limits nothing more is asked; beyond them, everything that the
+/// rules ask which require this preview.
+fn over_limits(
+    case: &Case<'_>,
+    obligations: &[Obligation<'_>],
+    command: &PreviewCommand,
+    standing: &Standing<'_>,
+    evidence: &Evidence,
+) -> Result<String, NotApplied> {
+    let excess = excess(command, &standing.record.preview);
+    let text = format!("`{}`: {}", command.name, summary(&standing.record.preview));
+    if excess.is_empty() {
+        return Ok(text);
+    }
+    let asks = |obligation: &&Obligation<'_>| {
+        obligation.rule.require.iter().any(|staged| match &staged.requirement {
+            Requirement::Preview(names) => names.contains(&command.name),
+            Requirement::Approvals(_)
+            | Requirement::Tests(_)
+            | Requirement::Coverage(_)
+            | Requirement::Disclosure => false,
+        })
+    };
+    let asking: Vec<&Obligation<'_>> = obligations.iter().filter(asks).collect();
+    if asking.is_empty() {
+        let why = format!(
+            "{text}; {}; no rule asks for it in {}, so that nobody's approval is known to cover it",
+            excess.describe(),
+            case.range
+        );
+        let next = "countersign preview apply-guard BASE..HEAD -- COMMAND".to_owned();
+        return Err(NotApplied { why: printable(&why), next: Some(next) });
+    }
+    for obligation in asking {
+        let outcome = assess(case, obligation, command, standing, evidence);
+        if outcome.state != State::Satisfied {
+            return Err(NotApplied { why: printable(&outcome.detail), next: outcome.next });
+        }
+    }
+    Ok(text)
+}
+
 /// Judges every named preview; the worst of them is the outcome.
 pub fn judge(
     case: &Case<'_>,
@@ -297,8 +391,11 @@ fn assess(
         let rows: Vec<&Row> = preview.rows.iter().collect();
         detail.push_str(&format!("; {}", name_rows(&rows)));
     }
-    let own: Vec<ApprovalRule> = obligation
-        .rule
+    // An obligation that follows from a module alone asks for the preview, and not for the
+    // approvals that its rule asks for in its own paths; over a limit they are what counts.
+    let written = case.policy.rules.iter().find(|rule| rule.id == obligation.rule.id);
+    let own: Vec<ApprovalRule> = written
+        .unwrap_or(&obligation.rule)
         .require
         .iter()
         .flat_map(|staged| match &staged.requirement {
