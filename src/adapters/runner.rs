@@ -557,7 +557,10 @@ impl<'a> Attempt<'a> {
         let (Some(program), true) = (how.show, is_plan_file(&written)) else {
             return Ok(DryOutput { plan: None, json: written });
         };
-        let plan = Some(EnginePlan::read(&written)?);
+        // The command ran here, on this very tree: what binds the plan is the run. A
+        // file that only its engine can read has no sources to compare, and none
+        // to apply by: the guard lets no such plan through.
+        let plan = EnginePlan::read(&written).ok();
         drop(written);
         let json = show(program, &self.out, &self.folder(), &self.environment)?;
         Ok(DryOutput { plan, json })
