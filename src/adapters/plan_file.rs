@@ -20,6 +20,8 @@ const MAX_STATE: u64 = 1 << 30;
 #[derive(Debug, thiserror::Error)]
 pub enum PlanZipError {
     #[error("the plan file is no readable zip")]
+    NoZip(#[source] rawzip::Error),
+    #[error("the plan file's parts cannot be read")]
     Zip(#[source] rawzip::Error),
     #[error("the plan file's `{0}` cannot be inflated")]
     Broken(String, #[source] std::io::Error),
@@ -39,7 +41,7 @@ pub enum PlanZipError {
 
 /// Reads a plan file; the plan itself and the state's values are not looked into.
 pub fn read(bytes: &[u8]) -> Result<PlanFile, PlanZipError> {
-    let archive = ZipArchive::from_slice(bytes).map_err(PlanZipError::Zip)?;
+    let archive = ZipArchive::from_slice(bytes).map_err(PlanZipError::NoZip)?;
     let mut parts: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     let (mut left, mut count, mut planned, mut state) = (MAX_SOURCES, 0, false, None);
     let mut entries = archive.entries();

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use super::checkout::{CheckoutError, Slot, Slots};
 use super::coverage;
 use super::fs;
-use super::plan_file;
+use super::plan_file::{self, PlanZipError};
 use super::process::Call;
 use super::supervise::{Ended, Limits, Supervised, supervise};
 use crate::gate::change::{Oid, RepoPath, printable};
@@ -557,10 +557,7 @@ impl<'a> Attempt<'a> {
         let (Some(program), true) = (how.show, is_plan_file(&written)) else {
             return Ok(DryOutput { plan: None, json: written });
         };
-        // The command ran here, on this very tree: what binds the plan is the run. A
-        // file that only its engine can read has no sources to compare, and none
-        // to apply by: the guard lets no such plan through.
-        let plan = EnginePlan::read(&written).ok();
+        let plan = EnginePlan::of_own_run(&written)?;
         drop(written);
         let json = show(program, &self.out, &self.folder(), &self.environment)?;
         Ok(DryOutput { plan, json })
@@ -796,7 +793,23 @@ impl EnginePlan {
     /// Reads a plan's sources. Fails with a reason that is not safe to print.
     pub fn read(bytes: &[u8]) -> Result<EnginePlan, String> {
         let file = plan_file::read(bytes).map_err(|error| chain(&error))?;
-        Ok(EnginePlan { sha256: sha256(bytes), file })
+        Ok(EnginePlan::of(bytes, file))
+    }
+
+    /// The same of what a command of the policy wrote here, on this very tree:
+    /// `None` for a file that is no zip at all. It is for its engine to tell
+    /// then; there are no sources to compare, and the run alone binds it. A zip
+    /// that breaks off, or exceeds a limit, is refused as everywhere.
+    fn of_own_run(bytes: &[u8]) -> Result<Option<EnginePlan>, String> {
+        match plan_file::read(bytes) {
+            Ok(file) => Ok(Some(EnginePlan::of(bytes, file))),
+            Err(PlanZipError::NoZip(_)) => Ok(None),
+            Err(error) => Err(chain(&error)),
+        }
+    }
+
+    fn of(bytes: &[u8], file: PlanFile) -> EnginePlan {
+        EnginePlan { sha256: sha256(bytes), file }
     }
 }
 

@@ -655,8 +655,9 @@ fn check(first: u64, formats: bool, precision: f64, recall: f64) {
     );
 }
 
-// The aim is 0.99 and 0.98, with formatters 0.97 and 0.95: what is missed are
-// brackets and blanks at the end of a block.
+// The aim is 0.99 and 0.98, with formatters 0.97 and 0.95, and is not reached:
+// these floors hold what is, so that it gets no worse. Most of the misses that
+// were looked at are brackets and blanks at the end of a block.
 #[test]
 fn every_line_keeps_its_author_through_git() {
     check(1, false, 0.99, 0.97);

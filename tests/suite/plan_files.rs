@@ -150,6 +150,38 @@ fn a_plan_file_is_bound_to_the_tree_by_its_sources() {
     assert!(log.text.contains("preview-over-limit"), "{}", log.text);
 }
 
+/// What the policy's own command wrote is read as strictly, in the checkout as
+/// elsewhere: a zip that is no plan, or holds other sources, is not let through.
+#[test]
+fn a_plan_of_ones_own_run_is_compared_as_well() {
+    let run = "root = \"infra/prod\"\nrun = [\"cp\", \"PLAN\", \"{out}\"]";
+    let made = |name: &str, plan: &[u8]| -> Option<Said> {
+        let place = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
+        std::fs::write(&place, plan).unwrap();
+        let run = run.replace("PLAN", place.to_str().unwrap());
+        let shop = shop_of(&POLICY.replace("root = \"infra/prod\"", &run))?;
+        let said = countersign(&shop.ana, &["preview", "--only", "plan"]);
+        std::fs::remove_file(&place).unwrap();
+        Some(said)
+    };
+    let Some(said) = made("same", &plan_file(SAME)) else { return };
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert!(said.text.contains("sources 2 modules, the commit's own files"), "{}", said.text);
+    let refused = |name: &str, plan: &[u8], why: &str| {
+        let said = made(name, plan).unwrap();
+        assert_eq!(said.code, Some(2), "{}", said.text);
+        assert!(said.text.contains(why), "{}", said.text);
+    };
+    let turned = plan_file(&[("/main.tf", ROOT), ("edge/main.tf", "# kept\n")]);
+    refused("turned", &turned, "`infra/edge/main.tf` differs");
+    let twice = [SAME, &SAME[..1]].concat();
+    refused("twice", &plan_file(&twice), "stands in it twice");
+    // No zip at all is for the engine to tell.
+    let said = made("no-zip", b"PK").unwrap();
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert!(!said.text.contains("sources"), "{}", said.text);
+}
+
 #[test]
 fn the_json_may_be_given_beside_the_plan_file() {
     let Some(shop) = shop() else { return };
