@@ -179,7 +179,7 @@ mod tests {
             &[("tfplan", b""), list, ("tfconfig/m-/a.tf", b"1"), ("tfconfig/m-/a.tf", b"2")],
             "the plan file's `tfconfig/m-/a.tf` stands in it twice",
         );
-        assert!(matches!(read(b"PK"), Err(PlanZipError::Zip(_))));
+        assert!(matches!(read(b"PK"), Err(PlanZipError::NoZip(_))));
     }
 
     #[test]
