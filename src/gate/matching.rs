@@ -10,9 +10,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use similar::{Algorithm, DiffOp};
+use similar::DiffOp;
 
 use super::change::LineRange;
+use super::diff;
 use super::trace::TracedEdit;
 
 /// The most places at which one text is looked for.
@@ -154,7 +155,7 @@ fn compare<'a>(old: &[&'a str], new: &[&str]) -> (Vec<bool>, Vec<&'a str>) {
     let mut own = vec![false; new.len()];
     let mut removed = Vec::new();
     if old.len() + new.len() <= COMPARED {
-        for operation in similar::capture_diff_slices(Algorithm::Myers, old, new) {
+        for operation in diff::operations(old, new) {
             match operation {
                 DiffOp::Equal { .. } => {}
                 DiffOp::Delete { old_index, old_len, .. } => {

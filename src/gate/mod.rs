@@ -18,6 +18,7 @@ pub mod change;
 pub mod connect;
 pub mod coverage;
 pub mod debt;
+pub mod diff;
 pub mod disclosure;
 pub mod evidence;
 pub mod examples;

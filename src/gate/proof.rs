@@ -8,11 +8,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use similar::{Algorithm, DiffOp};
+use similar::DiffOp;
 
 use super::attribution::Attribution;
 use super::change::{Change, Entry, LineRange, Oid, RepoPath};
 use super::coverage::measured::{kind_of, write_ranges};
+use super::diff;
 use super::junit::Names;
 use super::language::Languages;
 use super::policy::{Prove, TestCommand};
@@ -171,7 +172,7 @@ fn hunks(before: &[&[u8]], after: &[&[u8]]) -> Vec<Hunk> {
         return vec![Hunk { old: 0..before.len(), new: 0..after.len() }];
     }
     let mut hunks: Vec<Hunk> = Vec::new();
-    for operation in similar::capture_diff_slices(Algorithm::Myers, before, after) {
+    for operation in diff::operations(before, after) {
         if matches!(operation, DiffOp::Equal { .. }) {
             continue;
         }

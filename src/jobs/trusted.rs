@@ -44,7 +44,7 @@ pub struct Trusted {
 }
 
 impl Trusted {
-    /// Reads the policy that judges changes seen from `vantage`; see CONTRACT section 2.
+    /// Reads the policy that judges changes seen from `vantage`.
     pub fn read(
         world: &World,
         policy_from: Option<&str>,

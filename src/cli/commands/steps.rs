@@ -1,10 +1,9 @@
-//! Shows the steps of an installation as a diff (`similar` lives here too).
+//! Shows the steps of an installation as a diff.
 
 use std::path::Path;
 
-use similar::TextDiff;
-
 use crate::gate::change::printable;
+use crate::gate::diff::unified;
 use crate::jobs::install::Step;
 
 /// The steps as people read changes: renames, unified diffs, settings.
@@ -42,15 +41,14 @@ fn rename(from: &Path, to: &Path) -> String {
 }
 
 fn text(before: &str, old: &[u8], after: &str, new: &[u8]) -> String {
-    let old = lines(old);
-    let new = lines(new);
-    let diff = TextDiff::from_lines(&old, &new);
-    diff.unified_diff().header(before, after).to_string()
+    let (old, new) = (lines(old), lines(new));
+    let changed = unified(&old, &new);
+    if changed.is_empty() { changed } else { format!("--- {before}\n+++ {after}\n{changed}") }
 }
 
-/// The text, each line safe for a terminal.
-fn lines(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).lines().map(|line| printable(line) + "\n").collect()
+/// The text's lines, each safe for a terminal.
+fn lines(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes).lines().map(printable).collect()
 }
 
 fn shown(path: &Path) -> String {

@@ -1,4 +1,4 @@
-//! `countersign.report/1` (CONTRACT section 6), as one JSON document.
+//! `countersign.report/1`, as one JSON document.
 
 use serde_json::{Value, json};
 

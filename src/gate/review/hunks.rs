@@ -2,10 +2,11 @@
 //! agents that wrote the added lines.
 
 use serde::Serialize;
-use similar::{Algorithm, DiffTag, capture_diff_slices};
+use similar::DiffTag;
 
 use super::super::attribution::AttributedRange;
 use super::super::change::unsafe_for_terminals;
+use super::super::diff;
 use super::super::signal::Strength;
 
 /// The largest run of changed lines in which words are compared, in lines and
@@ -179,7 +180,7 @@ fn compared(removed: &[RawLine], added: &[RawLine]) -> Vec<Vec<Piece>> {
     let (old, new): (Vec<String>, Vec<String>) =
         (removed.iter().map(text).collect(), added.iter().map(text).collect());
     let (old_words, new_words) = (words(&old), words(&new));
-    let operations = capture_diff_slices(Algorithm::Myers, &old_words, &new_words);
+    let operations = diff::operations(&old_words, &new_words);
     let mut alike = (vec![false; old_words.len()], vec![false; new_words.len()]);
     for operation in operations.iter().filter(|it| it.tag() == DiffTag::Equal) {
         alike.0[operation.old_range()].fill(true);

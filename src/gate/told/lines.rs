@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
-use similar::{Algorithm, ChangeTag};
+use similar::ChangeTag;
 
+use super::super::diff;
 use super::super::record::canonical::sha256;
 use super::super::time::Timestamp;
 use super::super::trace::TracedEdit;
@@ -187,7 +188,7 @@ pub fn changes(old: Option<&[Key]>, new: &[Key]) -> Lines {
 }
 
 fn compared(old: &[Key], new: &[Key]) -> Lines {
-    let operations = similar::capture_diff_slices(Algorithm::Myers, old, new);
+    let operations = diff::operations(old, new);
     let all = operations.iter().flat_map(|it| it.iter_changes(old, new));
     all.map(|change| {
         let mark = match change.tag() {
