@@ -23,6 +23,7 @@ use super::supervise::{Ended, Limits, Supervised, supervise};
 use crate::gate::change::{Oid, RepoPath, printable};
 use crate::gate::coverage::measured::Measured;
 use crate::gate::junit;
+use crate::gate::packages::{self, Affected};
 use crate::gate::policy::TestCommand;
 use crate::gate::preview::{PlanFile, is_plan_file, matches_stars};
 use crate::gate::proof::{Proof, Source};
@@ -115,6 +116,8 @@ pub struct Order<'a> {
     pub dry: Option<Dry<'a>>,
     /// By a test's name what it has to notice: the digest, and the assisted hunks.
     pub proofs: &'a BTreeMap<String, (String, Vec<Source>)>,
+    /// By a test's name the packages that it runs for; absent: for all there are.
+    pub packages: &'a BTreeMap<String, Affected>,
 }
 
 /// Where a dry run is made, and how its plan is shown.
@@ -249,7 +252,8 @@ pub fn environment_digests(environment: &[(OsString, OsString)]) -> Vec<(String,
 /// `run` with their placeholders filled, except for places on this machine;
 /// where the command asks for the change's files, a digest of their names.
 pub fn recorded_words(test: &TestCommand, order: &Order<'_>) -> Vec<String> {
-    let mut words: Vec<String> = test.run.iter().map(|word| fill_oids(word, order)).collect();
+    let run = with_packages(&test.run, &test.name, order);
+    let mut words: Vec<String> = run.iter().map(|word| fill_oids(word, order)).collect();
     if test.run.iter().any(|word| word.contains("{files")) {
         let names: Vec<&[u8]> = order.files.iter().map(RepoPath::as_bytes).collect();
         words.push(format!("{{files}}=sha256:{}", sha256(&names.join(&0))));
@@ -583,6 +587,10 @@ impl<'a> Attempt<'a> {
             .env("COUNTERSIGN_BASE", self.order.base.map_or("", Oid::as_str))
             .env("COUNTERSIGN_OUT", &self.out)
             .env("COUNTERSIGN_FILES_FROM", &self.files_from);
+        if let Some(affected) = self.order.packages.get(&self.test.name) {
+            let names: Vec<&str> = affected.names().collect();
+            call = call.env("COUNTERSIGN_PACKAGES", names.join("\n"));
+        }
         let left = self.clock.left();
         let timeout = left.map_or(self.test.timeout, |left| left.min(self.test.timeout));
         let limits = Limits { timeout, interrupted: self.order.interrupted };
@@ -750,7 +758,7 @@ impl<'a> Attempt<'a> {
     /// The command's words with their placeholders filled.
     fn fill(&self, words: &[String]) -> Result<Vec<OsString>, String> {
         let mut filled = Vec::new();
-        for word in words {
+        for word in &with_packages(words, &self.test.name, self.order) {
             if word == "{files}" {
                 filled.extend(self.order.files.iter().map(dotted));
                 continue;
@@ -770,6 +778,14 @@ impl<'a> Attempt<'a> {
             filled.push(OsString::from(word));
         }
         Ok(filled)
+    }
+}
+
+/// The words with `{packages}` filled; a test that has none stays as it is.
+fn with_packages(words: &[String], test: &str, order: &Order<'_>) -> Vec<String> {
+    match order.packages.get(test) {
+        Some(affected) => packages::fill(words, affected),
+        None => words.to_vec(),
     }
 }
 

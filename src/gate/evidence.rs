@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Commit, Entry, Oid, RepoPath};
+use super::packages::Affected;
 use super::record::SignedRecord;
 use super::shared_modules::Modules;
 use super::time::Timestamp;
@@ -131,6 +132,8 @@ pub struct Evidence {
     pub ledger: Answer<LedgerView>,
     /// Test name to the digest of its inputs at the head's tree (`gate::run`).
     pub inputs: BTreeMap<String, Answer<String>>,
+    /// By the name of a test, the packages that it runs for; absent: for all there is.
+    pub packages: BTreeMap<String, Affected>,
     /// Commit to the fingerprint (`SHA256:…`) of the key with a good signature over it; `None`: not signed.
     pub commit_signers: Answer<BTreeMap<Oid, Option<String>>>,
     /// Ids of the records that stood in the ledger at a commit.
@@ -170,6 +173,7 @@ impl Default for Evidence {
         Evidence {
             ledger: Err("the ledger was not read".to_owned()),
             inputs: BTreeMap::new(),
+            packages: BTreeMap::new(),
             commit_signers: Err("the commits' signatures were not read".to_owned()),
             ledger_cuts: BTreeMap::new(),
             target: BTreeMap::new(),

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::change::{Entry, Oid, RepoPath};
 use super::evidence::Answer;
+use super::packages::Affected;
 use super::policy::{Accept, PersonKind, Policy, PreviewCommand, Stage, TestCommand};
 use super::record::{Body, Run, SignatureState, SignedRecord};
 
@@ -90,6 +91,15 @@ pub fn inputs_digest<'a>(entries: impl IntoIterator<Item = (&'a RepoPath, &'a En
 /// Returns the digest for a test that declares no `inputs`: it depends on the whole tree.
 pub fn tree_digest(tree: &Oid) -> String {
     Fields::new("countersign.run-tree/1").text(tree.as_str()).hex()
+}
+
+/// Returns the digest for a test that runs for some packages: a pass for these
+/// says nothing of others.
+pub fn packages_digest(inputs_digest: &str, affected: &Affected) -> String {
+    let fields = Fields::new("countersign.run-packages/1").text(inputs_digest);
+    let fields = fields.number(affected.packages.len());
+    let rows = affected.packages.iter();
+    rows.fold(fields, |fields, (name, path)| fields.text(name).text(path)).hex()
 }
 
 /// Returns the digest of what a `[preview.NAME]` table runs: a record made by
@@ -393,6 +403,7 @@ mod tests {
             reports: Reports::default(),
             prove: None,
             tests: None,
+            packages: None,
             accept: accept.iter().copied().collect(),
             env: Vec::new(),
             not_evaluable: Vec::new(),
@@ -462,6 +473,7 @@ mod tests {
             environment: Vec::new(),
             platform: "linux x86_64".to_owned(),
             client: "countersign 0.1.0".to_owned(),
+            packages: Vec::new(),
             policy: None,
             tests: None,
             coverage: None,

@@ -15,8 +15,9 @@ use crate::gate::obligation::{Case, Obligation};
 use crate::gate::record::SignatureState;
 use crate::gate::requirement::approval_needs::further_needs;
 use crate::gate::requirement::{coverage, tests};
-use crate::gate::run::{inputs_digest, key, tree_digest};
+use crate::gate::run::key;
 
+use super::inputs::{Depends, Head};
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
 use super::{Error, modules, publish};
@@ -77,7 +78,14 @@ fn answer(
             evidence.ledger = Ok(records(world, trusted, case, vantage, &evidence.inputs)?)
         }
         Need::Inputs(test) => {
-            evidence.inputs.insert(test.clone(), inputs(world, case, test));
+            let depends = match case.policy.tests.get(test) {
+                Some(command) => Head::new(&world.git, case.change).depends(command),
+                None => Err(format!("the policy has no test `{test}`")),
+            };
+            if let Ok(Depends { packages: Some(affected), .. }) = &depends {
+                evidence.packages.insert(test.clone(), affected.clone());
+            }
+            evidence.inputs.insert(test.clone(), depends.map(|it| it.digest));
         }
         Need::CommitSigners => evidence.commit_signers = signers(world, case),
         Need::LedgerCut(commit) => {
@@ -291,21 +299,6 @@ fn wanted(case: &Case<'_>, inputs: &BTreeMap<String, Answer<String>>) -> Wanted 
         }
     }
     Wanted::About(words)
-}
-
-/// What a test depends on, at the head: the whole tree, or the files it names.
-fn inputs(world: &World, case: &Case<'_>, test: &str) -> Answer<String> {
-    let Some(test) = case.policy.tests.get(test) else {
-        return Err(format!("the policy has no test `{test}`"));
-    };
-    let Some(globs) = &test.inputs else { return Ok(tree_digest(&case.change.head_tree)) };
-    let files = world
-        .git
-        .list(&case.change.head_tree, &RepoPath::new(""))
-        .map_err(|error| Error::from(error).chain())?;
-    Ok(inputs_digest(
-        files.iter().filter(|(path, _)| globs.matches(path)).map(|(path, entry)| (path, entry)),
-    ))
 }
 
 /// The keys with a good signature over the commits of the range.

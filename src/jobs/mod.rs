@@ -25,6 +25,7 @@ pub mod exchange;
 pub mod gather;
 pub mod hook_input;
 pub mod init;
+pub mod inputs;
 pub mod install;
 pub mod judgement;
 pub mod ledger;

@@ -153,6 +153,7 @@ pub fn execute(
             parallel: 1,
             budget: None,
             interrupted,
+            packages: &BTreeMap::new(),
             proofs: &BTreeMap::new(),
             dry: Some(Dry { root: command.root.as_deref(), show }),
         };
@@ -268,6 +269,7 @@ fn as_test(command: &PreviewCommand, run: Vec<String>) -> TestCommand {
         reports: Reports::default(),
         prove: None,
         tests: None,
+        packages: None,
         accept: BTreeSet::new(),
         env: command.env.clone(),
         not_evaluable: Vec::new(),

@@ -22,6 +22,7 @@ use crate::gate::change::{Change, Oid, RepoPath, printable};
 use crate::gate::evidence::Answer;
 use crate::gate::junit;
 use crate::gate::obligation::obligations;
+use crate::gate::packages::Affected;
 use crate::gate::policy::{Accept, Policy, Stage, TestCommand};
 use crate::gate::proof::{Source, subject};
 use crate::gate::record::{Body, Record, Run, SignedRecord, Signer};
@@ -34,6 +35,7 @@ pub use crate::adapters::runner::{End, Event};
 pub use crate::adapters::supervise::interruption;
 
 use super::ambient::Surroundings;
+use super::inputs::{self, Depends, Head};
 use super::judgement::Judgement;
 use super::world::World;
 use super::{Error, ErrorKind, check, install};
@@ -82,6 +84,8 @@ pub struct Plan {
     pub tests: Vec<Planned>,
     /// By a test's name what it has to notice: the digest, and the assisted hunks.
     pub proofs: BTreeMap<String, (String, Vec<Source>)>,
+    /// By a test's name the packages that it runs for; absent: for all there are.
+    pub packages: BTreeMap<String, Affected>,
     pub repo: Option<String>,
     /// SHA-256 of the policy's bytes.
     pub policy: Option<String>,
@@ -92,6 +96,8 @@ pub struct Plan {
 pub struct Planned {
     pub test: TestCommand,
     pub key: String,
+    /// The words of `run`, with the packages filled in.
+    pub words: Vec<String>,
 }
 
 /// What came of one test.
@@ -268,25 +274,23 @@ impl Plan {
         known: &BTreeMap<String, Answer<String>>,
     ) -> Result<Plan, Error> {
         let mut tests = Vec::new();
-        let mut entries = None;
+        let mut head = Head::new(git, change);
+        let mut packages = BTreeMap::new();
         for name in names {
             let Some(test) = policy.tests.get(name) else {
                 let known: Vec<_> = policy.tests.keys().map(String::as_str).collect();
                 let error = Error::usage(format!("the policy has no test `{}`", printable(name)));
                 return Err(error.hint(format!("it has: {}", printable(&known.join(", ")))));
             };
-            let digest = match (known.get(name), &test.inputs) {
-                (Some(Ok(digest)), _) => digest.clone(),
-                (Some(Err(_)) | None, None) => run::tree_digest(&change.head_tree),
-                (Some(Err(_)) | None, Some(globs)) => {
-                    if entries.is_none() {
-                        entries = Some(git.list(&change.head_tree, &RepoPath::new(""))?);
-                    }
-                    let rows = entries.iter().flatten().filter(|(path, _)| globs.matches(path));
-                    run::inputs_digest(rows.map(|(path, entry)| (path, entry)))
+            let depends = match known.get(name) {
+                Some(Ok(digest)) if test.packages.is_none() => {
+                    Depends { digest: digest.clone(), packages: None }
                 }
+                Some(_) | None => head.depends(test).map_err(|why| inputs::unknown(name, &why))?,
             };
-            tests.push(Planned { key: run::key(test, &digest), test: test.clone() });
+            let words = inputs::words(test, depends.packages.as_ref());
+            packages.extend(depends.packages.map(|affected| (name.clone(), affected)));
+            tests.push(Planned { key: run::key(test, &depends.digest), test: test.clone(), words });
         }
         let stands = |mode: u32| mode != 0o160_000;
         let files =
@@ -298,6 +302,7 @@ impl Plan {
             files: files.map(|file| file.path.clone()).collect(),
             tests,
             proofs: BTreeMap::new(),
+            packages,
             repo: policy.trust.repo_id.clone(),
             policy: policy.source.sha256.clone(),
         })
@@ -322,16 +327,26 @@ impl Plan {
         Ok(())
     }
 
+    /// The packages that a test runs for; empty: for all there are.
+    fn packages_of(&self, test: &str) -> Vec<String> {
+        let affected = self.packages.get(test);
+        affected.into_iter().flat_map(Affected::names).map(str::to_owned).collect()
+    }
+
     /// The matrix for CI's jobs.
     pub fn matrix(&self) -> serde_json::Value {
         let row = |planned: &Planned| {
-            serde_json::json!({
+            let mut row = serde_json::json!({
                 "test": planned.test.name,
                 "commit": self.commit.as_str(),
                 "tree": self.tree.as_str(),
                 "key": planned.key,
-                "run": planned.test.run,
-            })
+                "run": planned.words,
+            });
+            if let Some(affected) = self.packages.get(&planned.test.name) {
+                row["packages"] = affected.names().collect();
+            }
+            row
         };
         serde_json::json!({ "include": self.tests.iter().map(row).collect::<Vec<_>>() })
     }
@@ -429,6 +444,7 @@ pub fn execute(
         interrupted: execution.interrupted,
         dry: None,
         proofs: &plan.proofs,
+        packages: &plan.packages,
     };
     let earlier: BTreeMap<&str, &SignedRecord> = plan
         .tests
@@ -636,6 +652,7 @@ fn keep_outcome(
                 platform: runner::platform(),
                 client: client(),
                 policy: plan.policy.clone(),
+                packages: plan.packages_of(&planned.test.name),
                 tests: outcome.counts,
                 coverage: outcome.coverage,
                 proof: outcome.proof.map(Box::new),
@@ -811,6 +828,10 @@ fn matching(plan: &Plan, run: Run) -> Result<Run, String> {
     }
     if run.key != planned.key {
         return differs("key", &run.key, &planned.key);
+    }
+    let packages = plan.packages_of(&run.test);
+    if run.packages != packages {
+        return differs("packages", &run.packages.join(" "), &packages.join(" "));
     }
     if run.repo != plan.repo {
         let word = |repo: &Option<String>| repo.clone().unwrap_or_else(|| "none".to_owned());

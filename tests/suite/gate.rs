@@ -288,6 +288,7 @@ impl Scene {
             environment: Vec::new(),
             platform: "linux x86_64".to_owned(),
             client: "countersign".to_owned(),
+            packages: Vec::new(),
             policy: None,
             tests: None,
             coverage: None,

@@ -512,3 +512,85 @@ fn a_push_runs_what_is_missing_and_a_second_push_is_free() {
     assert!(pushed, "{text}");
     assert_eq!(count(), 2);
 }
+
+/// A Cargo workspace in which `b` uses `a`, and a test that is told its packages.
+fn monorepo() -> TestRepo {
+    let repo = TestRepo::new();
+    let policy = r#"
+schema = 1
+[trust]
+repo_id = "shop"
+[[rule]]
+id = "tested"
+require.tests = ["unit"]
+[test.unit]
+run = ["sh", "-c", "for it; do echo $it; done >>~/told; echo $COUNTERSIGN_PACKAGES >>~/told", "x", "-p", "{packages}", "{package_paths}"]
+packages = "cargo"
+"#;
+    let member = |name: &str, more: &str| format!("[package]\nname = \"{name}\"\n{more}");
+    repo.write("countersign.toml", policy)
+        .write("Cargo.toml", "[workspace]\nmembers = [\"crates/*\"]\n")
+        .write("crates/a/Cargo.toml", member("a", ""))
+        .write("crates/b/Cargo.toml", member("b", "[dependencies]\na = { path = \"../a\" }\n"))
+        .write("crates/c/Cargo.toml", member("c", ""));
+    repo.git(&["add", "-A"]);
+    repo.commit("ana", "workspace");
+    repo.git(&["config", "user.email", "ana@example.com"]);
+    repo.git(&["config", "countersign.installed", "shim"]);
+    repo.git(&["switch", "-q", "-c", "feature"]);
+    repo
+}
+
+#[test]
+fn a_test_runs_for_the_packages_that_the_change_affects() {
+    let repo = monorepo();
+    let told = || {
+        let path = repo.home().join("told");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        std::fs::remove_file(&path).ok();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    repo.commit_file("ana", "crates/c/src/lib.rs", "1\n", "c");
+    let (_, plan, _) = countersign(&repo, &["test", "--plan"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    assert_eq!(plan["include"][0]["packages"], serde_json::json!(["c"]));
+    assert_eq!(plan["include"][0]["run"][4], "-p");
+    assert_eq!(plan["include"][0]["run"][5], "c");
+    let (code, _, errors) = countersign(&repo, &["test"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert_eq!(told(), "-p c ./crates/c c");
+    let (_, text, _) = countersign(&repo, &["explain"]);
+    assert!(text.contains("passed for package c"), "{text}");
+    assert_eq!(countersign(&repo, &["check"]).0, Some(0));
+
+    // What was tested for one package says nothing of others.
+    repo.commit_file("ana", "crates/a/src/lib.rs", "1\n", "a");
+    let (code, text, _) = countersign(&repo, &["check"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("no recorded result for this tree for packages a, b, c"), "{text}");
+    assert_eq!(countersign(&repo, &["test"]).0, Some(0));
+    assert_eq!(told(), "-p a -p b -p c ./crates/a ./crates/b ./crates/c a b c");
+
+    // A file of no package is everybody's, and what cannot be read is nobody's pass.
+    repo.git(&["switch", "-q", "-c", "other", "main"]);
+    repo.commit_file("ana", "data.json", "1\n", "data");
+    let (_, text, _) = countersign(&repo, &["check"]);
+    assert!(text.contains("for all 3 packages (`data.json` belongs to none)"), "{text}");
+    repo.commit_file("ana", "crates/a/Cargo.toml", "[package]\nname = \"--config=x\"\n", "evil");
+    let (code, text, _) = countersign(&repo, &["check"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("no name of a package"), "{text}");
+    let (code, _, errors) = countersign(&repo, &["test"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert_eq!(told(), "");
+}
+
+#[test]
+fn the_same_tree_tested_for_other_packages_is_another_result() {
+    let repo = monorepo();
+    repo.commit_file("ana", "crates/c/src/lib.rs", "1\n", "c");
+    repo.commit_file("ana", "crates/a/src/lib.rs", "1\n", "a");
+    assert_eq!(countersign(&repo, &["test", "HEAD^..HEAD"]).0, Some(0));
+    assert_eq!(countersign(&repo, &["check", "HEAD^..HEAD"]).0, Some(0));
+    assert_eq!(countersign(&repo, &["check"]).0, Some(1));
+}

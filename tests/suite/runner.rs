@@ -11,10 +11,13 @@ use countersign::adapters::checkout::{Origin, Slots};
 use countersign::adapters::git::Git;
 use countersign::adapters::runner::{self, End, Event, Order, Outcome};
 use countersign::gate::change::{Oid, RepoPath};
+use countersign::gate::packages::Affected;
 use countersign::gate::policy::{Reports, TestCommand};
 
 use crate::fixture::{as_the_only_run, beside_other_runs};
 
+static NO_PACKAGES: std::collections::BTreeMap<String, Affected> =
+    std::collections::BTreeMap::new();
 static NO_PROOFS: std::collections::BTreeMap<
     String,
     (String, Vec<countersign::gate::proof::Source>),
@@ -109,6 +112,7 @@ impl Fixture {
             budget: None,
             interrupted: &NEVER,
             proofs: &NO_PROOFS,
+            packages: &NO_PACKAGES,
             dry: None,
         };
         adapt(&mut order);
@@ -140,6 +144,7 @@ fn shell(script: &str) -> TestCommand {
         reports: Reports::default(),
         prove: None,
         tests: None,
+        packages: None,
         accept: Default::default(),
         env: Vec::new(),
         not_evaluable: Vec::new(),
@@ -558,6 +563,7 @@ fn an_interruption_and_a_budget_end_the_run() {
         budget: None,
         interrupted: &STOP,
         proofs: &NO_PROOFS,
+        packages: &NO_PACKAGES,
         dry: None,
     };
     let outcomes = beside_other_runs(|| {

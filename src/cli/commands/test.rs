@@ -55,7 +55,7 @@ pub fn run(context: &Context, arguments: &args::Test) -> Result<Exit, Error> {
         .plan
         .tests
         .iter()
-        .map(|it| (it.test.name.as_str(), it.test.run.as_slice(), it.test.setup.as_deref()))
+        .map(|it| (it.test.name.as_str(), it.words.as_slice(), it.test.setup.as_deref()))
         .collect();
     show_proofs(context, &prepared);
     let asks = prepared.foreign && !arguments.yes;

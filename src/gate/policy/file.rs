@@ -201,6 +201,8 @@ pub(super) struct TestTable {
     pub(super) reports: ReportsTable,
     pub(super) tests: Option<Spanned<Vec<Word>>>,
     pub(super) prove: Option<Spanned<ProveWord>>,
+    pub(super) packages: Option<Spanned<PackagesWord>>,
+    pub(super) workspace: Option<Word>,
     pub(super) accept: Option<Spanned<Vec<Accept>>>,
     #[serde(default)]
     pub(super) env: Vec<Word>,
@@ -212,6 +214,16 @@ pub(super) struct TestTable {
 pub(super) enum ProveWord {
     Revert,
     Mutate,
+}
+
+/// Whose packages `{packages}` names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum PackagesWord {
+    Cargo,
+    Node,
+    Go,
+    Python,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::packages::{self, Ecosystem, Selection};
 use super::requirement::Requirement;
 use super::time::Timestamp;
 
@@ -264,6 +265,8 @@ pub struct TestCommand {
     pub tests: Option<Globs>,
     /// How it shows that it notices the assisted lines; `None`: it need not.
     pub prove: Option<Prove>,
+    /// Of which packages it runs those that the change affects; `None`: it runs for all.
+    pub packages: Option<Selection>,
     /// Empty: not written, so that the stage decides.
     pub accept: BTreeSet<Accept>,
     /// Names of further variables that the command may see.

@@ -210,6 +210,8 @@ fn test(test: &TestCommand) -> Value {
         "prove": test.prove.map(|it| match it {
             Prove::Revert => "revert",
         }),
+        "packages": test.packages.as_ref().map(|it| it.ecosystem.word()),
+        "workspace": test.packages.as_ref().map(|it| &it.root),
         "accept": test.accept,
         "env": test.env,
         "digest": test.digest,

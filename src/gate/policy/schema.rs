@@ -183,6 +183,14 @@ fn test() -> Properties {
         ("timeout", length()),
         ("reports", table(&[], reports)),
         ("tests", names("Which paths are tests; the usual ones unless given.")),
+        (
+            "packages",
+            words(
+                &["cargo", "node", "go", "python"],
+                "Whose packages `{packages}` names; by the program of `run` unless given.",
+            ),
+        ),
+        ("workspace", text("The folder of the packages' workspace; the root unless given.")),
         ("prove", words(&["revert", "mutate"], "How it shows that it notices the assisted lines.")),
         ("accept", accept()),
         ("env", names("Further variables that the command may see.")),

@@ -614,6 +614,7 @@ impl Reader<'_> {
             },
             prove: None,
             tests: table.tests.map(|it| self.globs_below(it.get_ref())).transpose()?,
+            packages: None,
             accept: self.accept(table.accept.as_ref())?,
             env: plain(&table.env),
             not_evaluable: Vec::new(),
@@ -630,8 +631,51 @@ impl Reader<'_> {
                 file::ProveWord::Mutate => test.not_evaluable.push("prove = \"mutate\"".to_owned()),
             }
         }
+        test.packages = self.packages(&test, table.run.span(), table.packages, table.workspace)?;
         test.digest = digest(self.folder, &test);
         Ok(test)
+    }
+
+    /// Of which packages a test runs those that the change affects.
+    fn packages(
+        self,
+        test: &TestCommand,
+        run: Range<usize>,
+        word: Option<Spanned<file::PackagesWord>>,
+        workspace: Option<Word>,
+    ) -> Result<Option<Selection>, PolicyError> {
+        let asks = |words: &[String]| words.iter().any(|it| packages::is_placeholder(it));
+        if test.setup.as_deref().is_some_and(asks) {
+            let message =
+                "`setup` prepares the checkout for every run, so it cannot have `{packages}`";
+            return Err(self.error(run, message));
+        }
+        let ecosystem = match word.map(Spanned::into_inner) {
+            Some(file::PackagesWord::Cargo) => Ecosystem::Cargo,
+            Some(file::PackagesWord::Node) => Ecosystem::Node,
+            Some(file::PackagesWord::Go) => Ecosystem::Go,
+            Some(file::PackagesWord::Python) => Ecosystem::Python,
+            None if asks(&test.run) => {
+                let program = test.run.first().and_then(|it| Ecosystem::of_program(it));
+                program.ok_or_else(|| {
+                    let known = Ecosystem::ALL.map(|it| format!("\"{}\"", it.word())).join(", ");
+                    let message = format!("whose packages `{{packages}}` names is not clear; write `packages` as one of {known}");
+                    self.error(run.clone(), message)
+                })?
+            }
+            None => {
+                return match workspace {
+                    Some(word) => {
+                        let message =
+                            "a test without `packages` or `{packages}` runs for all of them";
+                        Err(self.error(word.span(), message))
+                    }
+                    None => Ok(None),
+                };
+            }
+        };
+        let root = workspace.as_ref().map(|it| self.path(it)).transpose()?.unwrap_or_default();
+        Ok(Some(Selection { ecosystem, root: root.trim_matches('/').to_owned() }))
     }
 
     fn preview(
@@ -652,7 +696,7 @@ impl Reader<'_> {
             name,
             engine: engine_word(table.engine).to_owned(),
             root: table.root.as_ref().map(|it| self.path(it)).transpose()?,
-            run: table.run.map(|it| self.words(&it)).transpose()?,
+            run: table.run.map(|it| self.words_of_preview(&it)).transpose()?,
             max_age: table.max_age.as_ref().map(|it| self.length(it)).transpose()?,
             accept: self.accept(table.accept.as_ref())?,
             env: plain(&table.env),
@@ -954,6 +998,15 @@ impl Reader<'_> {
         Ok(list)
     }
 
+    /// A dry run is about one root, whatever packages there are.
+    fn words_of_preview(self, words: &Spanned<file::Words>) -> Result<Vec<String>, PolicyError> {
+        let list = self.words(words)?;
+        if list.iter().any(|it| packages::is_placeholder(it)) {
+            return Err(self.error(words.span(), "a preview has no `{packages}`"));
+        }
+        Ok(list)
+    }
+
     fn paths(self, paths: &file::Paths) -> Result<Vec<String>, PolicyError> {
         paths.0.iter().map(|it| self.path(it)).collect()
     }
@@ -1040,7 +1093,7 @@ fn thousandths_of_part(part: f64) -> u64 {
 /// them (`accept`) is not part of it.
 fn digest(folder: &str, test: &TestCommand) -> String {
     let patterns = |globs: &Option<Globs>| globs.as_ref().map(|it| it.patterns.clone());
-    let definition = serde_json::json!({
+    let mut definition = serde_json::json!({
         "coverage": test.reports.coverage,
         "env": test.env,
         "folder": folder,
@@ -1051,6 +1104,11 @@ fn digest(folder: &str, test: &TestCommand) -> String {
         "setup_inputs": patterns(&test.setup_inputs),
         "timeout": test.timeout.as_secs(),
     });
+    // What a table does not say leaves its digest as it was.
+    if let Some(selection) = &test.packages {
+        definition["packages"] = selection.ecosystem.word().into();
+        definition["workspace"] = selection.root.as_str().into();
+    }
     sha256_hex(definition.to_string().as_bytes())
 }
 

@@ -302,6 +302,8 @@ pub struct Run {
     pub client: String,
     /// SHA-256 of the policy's bytes.
     pub policy: Option<String>,
+    /// The packages that it ran for; empty: for all there are.
+    pub packages: Vec<String>,
     /// From the JUnit report, if the policy names one.
     pub tests: Option<TestCounts>,
     /// From the coverage reports, if the policy names any; what could not be read says why.

@@ -124,6 +124,9 @@ fn write_run(run: &Run) -> Value {
     insert_some(&mut ours, "exit", run.exit);
     insert_some(&mut ours, "policy", run.policy.as_deref());
     insert_some(&mut ours, "repo", run.repo.as_deref());
+    if !run.packages.is_empty() {
+        ours.insert("packages".into(), json!(run.packages));
+    }
     insert_some(&mut ours, "coverage", run.coverage.as_ref().map(coverage::write));
     insert_some(&mut ours, "proof", run.proof.as_deref().map(proof::write));
     if let Some(tests) = &run.tests {
@@ -181,6 +184,10 @@ fn read_run(fields: &Fields) -> Result<Run, RecordError> {
         platform: ours.owned("platform")?,
         client: ours.owned("client")?,
         policy: ours.optional_sha256("policy")?,
+        packages: match ours.optional("packages") {
+            Some(_) => ours.texts("packages")?,
+            None => Vec::new(),
+        },
         tests,
         coverage: ours
             .optional("coverage")

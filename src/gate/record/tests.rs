@@ -354,6 +354,7 @@ fn any_body() -> impl Strategy<Value = Body> {
                     exit,
                     summary: "12 tests passed".into(),
                     duration_ms,
+                    packages: argv.iter().take(1).cloned().collect(),
                     argv,
                     environment,
                     platform: "linux x86_64".into(),

@@ -7,6 +7,7 @@ use super::{Outcome, Requirement};
 use crate::gate::change::Oid;
 use crate::gate::evidence::{Evidence, LedgerView};
 use crate::gate::obligation::{Case, Obligation};
+use crate::gate::packages::Affected;
 use crate::gate::policy::TestCommand;
 use crate::gate::proof::{Proof, Result as ProofResult, subject};
 use crate::gate::run::{Counting, Standing, counting_passes, key, standing};
@@ -48,6 +49,8 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
     let counting =
         Counting { policy: case.policy, stage: case.stage, ledger_cuts: &evidence.ledger_cuts };
     let next = Some(format!("countersign test {}", case.range));
+    let affected = evidence.packages.get(&test.name).map(Affected::describe);
+    let packages = affected.map(|it| format!(" for {it}")).unwrap_or_default();
     match standing(&ledger.records, &key(test, digest), test, &counting) {
         Standing::Passed { run, id, kind, also_failed } => {
             let flaky =
@@ -62,7 +65,7 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
                 Noticed::Not(_) | Noticed::Unknown => return not_proven(case, test, &noticed),
             };
             let detail = format!(
-                "`{}` passed: {}, {}{flaky} ({}){proof}",
+                "`{}` passed{packages}: {}, {}{flaky} ({}){proof}",
                 test.name,
                 run.summary,
                 kind.describe(),
@@ -73,7 +76,12 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
         Standing::Failed { run, kind, .. } => Outcome {
             state: State::Failed,
             code: Code::TestsFailed,
-            detail: format!("`{}` failed: {} ({})", test.name, run.summary, kind.describe()),
+            detail: format!(
+                "`{}` failed{packages}: {} ({})",
+                test.name,
+                run.summary,
+                kind.describe()
+            ),
             next,
             people: Vec::new(),
         },
@@ -88,7 +96,10 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
             Outcome {
                 state: State::Missing,
                 code: Code::TestsMissing,
-                detail: format!("`{}` has no recorded result for this tree{why}", test.name),
+                detail: format!(
+                    "`{}` has no recorded result for this tree{packages}{why}",
+                    test.name
+                ),
                 next,
                 people: Vec::new(),
             }
