@@ -13,6 +13,7 @@ pub mod plan_file;
 pub mod process;
 pub mod prove;
 pub mod runner;
+mod sandbox;
 pub mod signature;
 pub mod store;
 pub mod supervise;

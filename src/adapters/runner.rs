@@ -19,6 +19,7 @@ use super::coverage;
 use super::fs;
 use super::plan_file::{self, PlanZipError};
 use super::process::Call;
+use super::sandbox;
 use super::supervise::{Ended, Limits, Supervised, supervise};
 use crate::gate::change::{Oid, RepoPath, printable};
 use crate::gate::coverage::measured::Measured;
@@ -27,8 +28,8 @@ use crate::gate::packages::{self, Affected};
 use crate::gate::policy::TestCommand;
 use crate::gate::preview::{PlanFile, is_plan_file, matches_stars};
 use crate::gate::proof::{Proof, Source};
-use crate::gate::record::TestCounts;
 use crate::gate::record::canonical::sha256;
+use crate::gate::record::{Sandbox, TestCounts};
 use crate::gate::run;
 use crate::gate::time::write_length;
 
@@ -84,6 +85,9 @@ pub const ALLOWED: &[&str] = &[
     "PROGRAMFILES",
     "PROGRAMFILES(X86)",
 ];
+
+/// The summary of a test that the budget had no time for.
+pub const OUT_OF_TIME: &str = "the time for it ran out";
 
 /// A report larger than this is not read.
 pub(super) const MAX_REPORT: u64 = 64 << 20;
@@ -160,6 +164,10 @@ pub struct Outcome {
     pub coverage: Option<Result<Measured, String>>,
     /// Of a pass that had to be proven.
     pub proof: Option<Proof>,
+    /// How the attempts before this one ended; safe to print.
+    pub retried: Vec<String>,
+    /// What was in force.
+    pub sandbox: Sandbox,
     /// Names and SHA-256 of the values of the environment that the command saw.
     pub environment: Vec<(String, String)>,
     /// Where the output stands.
@@ -191,6 +199,14 @@ pub enum Event {
     },
     Started {
         test: String,
+    },
+    /// The test failed, and the policy lets it try again.
+    Retrying {
+        test: String,
+        attempt: usize,
+        of: usize,
+        /// How it failed; safe to print.
+        summary: String,
     },
     /// The test passed, and runs again without the assisted lines.
     Proving {
@@ -331,6 +347,8 @@ impl Outcome {
             counts: None,
             coverage: None,
             proof: None,
+            retried: Vec::new(),
+            sandbox: Sandbox::default(),
             environment: Vec::new(),
             log: None,
             tail: String::new(),
@@ -352,7 +370,7 @@ fn one(
         return Outcome::not_run(test, "interrupted".to_owned());
     }
     if clock.left().is_some_and(|left| left.is_zero()) {
-        return Outcome::not_run(test, "the time for it had run out".to_owned());
+        return Outcome::not_run(test, OUT_OF_TIME.to_owned());
     }
     tell(Event::Preparing { test: test.name.clone() });
     let mut prepare = || -> Result<(), CheckoutError> {
@@ -365,8 +383,14 @@ fn one(
         return Outcome::not_run(test, chain(&error));
     }
     let Some(slot) = slot else { return Outcome::not_run(test, "there is no checkout".to_owned()) };
-    let attempt = Attempt::new(slots, slot, test, order, clock, tell);
-    match attempt.and_then(|attempt| attempt.run()) {
+    let attempt = Attempt::new(slots, slot, test, order, clock, tell).and_then(|mut attempt| {
+        if let Err(why) = attempt.keep_away() {
+            let why = format!("it shall have no network, and that cannot be had here: {why}");
+            return Ok(Outcome::not_run(test, why));
+        }
+        attempt.run()
+    });
+    match attempt {
         Ok(outcome) => outcome,
         Err(error) => Outcome::not_run(test, chain(&error)),
     }
@@ -395,9 +419,14 @@ pub(super) struct Attempt<'a> {
     pub(super) checkout: PathBuf,
     out: PathBuf,
     files_from: PathBuf,
+    /// What stands in front of the test's command, for no network.
+    apart: Vec<OsString>,
     log_path: PathBuf,
     log: Arc<Mutex<Log>>,
 }
+
+/// What the JUnit reports say; `None`: the policy names none.
+type Counted = Option<Result<TestCounts, String>>;
 
 /// How a command ended, as far as it decides.
 pub(super) enum Step {
@@ -437,6 +466,7 @@ impl<'a> Attempt<'a> {
             order,
             clock,
             tell,
+            apart: Vec::new(),
             out: if order.dry.is_some() { out.join("plan") } else { out },
             files_from,
             log_path,
@@ -444,19 +474,29 @@ impl<'a> Attempt<'a> {
         })
     }
 
+    /// Finds out how the test is kept away from the network, if it shall be.
+    fn keep_away(&mut self) -> Result<(), String> {
+        if !self.test.network {
+            self.apart = sandbox::without_network(&self.checkout, &self.environment)?;
+        }
+        Ok(())
+    }
+
     fn run(&self) -> Result<Outcome, CheckoutError> {
-        let mut duration = Duration::ZERO;
-        let mut counts = None;
-        let step = match self.set_up()? {
-            Step::Done => {
-                let started = self.begin()?;
-                (self.tell)(Event::Started { test: self.test.name.clone() });
-                let (step, took) = self.command(&self.test.run)?;
-                duration = took;
-                counts = self.counts(&started);
-                self.after(step, &counts)?
+        let mut retried = Vec::new();
+        let (step, duration, counts) = loop {
+            let (step, duration, counts) = self.once()?;
+            match step {
+                Step::Failed { summary, .. } if retried.len() < self.test.retries => {
+                    let summary = printable(&summary);
+                    retried.push(summary.clone());
+                    let (attempt, of) = (retried.len() + 1, self.test.retries + 1);
+                    let test = self.test.name.clone();
+                    (self.tell)(Event::Retrying { test, attempt, of, summary });
+                    self.again()?;
+                }
+                step => break (step, duration, counts),
             }
-            step => step,
         };
         let mut dry = None;
         let step = match (step, self.order.dry) {
@@ -475,8 +515,8 @@ impl<'a> Attempt<'a> {
         };
         let counts = counts.and_then(Result::ok);
         let (end, exit, summary) = match step {
-            Step::Done => (End::Passed, Some(0), passed(counts.as_ref())),
-            Step::Failed { exit, summary } => (End::Failed, exit, summary),
+            Step::Done => (End::Passed, Some(0), passed(counts.as_ref()) + &before(&retried)),
+            Step::Failed { exit, summary } => (End::Failed, exit, summary + &before(&retried)),
             Step::NotRun(why) => (End::NotRun, None, why),
         };
         let tail = self.log.lock().unwrap_or_else(PoisonError::into_inner).finish();
@@ -489,11 +529,35 @@ impl<'a> Attempt<'a> {
             counts,
             coverage,
             proof,
+            retried,
+            sandbox: Sandbox { network: self.apart.is_empty(), wrap: self.test.wrap.clone() },
             environment: environment_digests(&self.environment),
             log: Some(self.log_path.clone()),
             tail,
             dry,
         })
+    }
+
+    /// Sets up and runs the test once: how it ended, how long it took, and what
+    /// its reports say.
+    fn once(&self) -> Result<(Step, Duration, Counted), CheckoutError> {
+        match self.set_up()? {
+            Step::Done => {
+                let started = self.begin()?;
+                (self.tell)(Event::Started { test: self.test.name.clone() });
+                let (step, duration) = self.command(&self.test.run)?;
+                let counts = self.counts(&started);
+                Ok((self.after(step, &counts)?, duration, counts))
+            }
+            step => Ok((step, Duration::ZERO, None)),
+        }
+    }
+
+    /// Brings everything to where it was before the test.
+    fn again(&self) -> Result<(), CheckoutError> {
+        self.slot.bring(self.order.commit, self.order.tree, self.order.interrupted)?;
+        fs::remove_tree(&self.out)?;
+        Ok(fs::create_folder(&self.out)?)
     }
 
     /// Takes earlier reports away, and notes when the run begins.
@@ -534,7 +598,7 @@ impl<'a> Attempt<'a> {
         }
         fs::remove_tree(&marker)?;
         (self.tell)(Event::SettingUp { test: self.test.name.clone() });
-        let (step, _) = self.command(setup)?;
+        let (step, _) = self.start(self.fill(setup))?;
         // What is neither tracked nor ignored is removed before the next run,
         // so a setup that leaves such files must run again.
         if matches!(step, Step::Done) && !self.slot.has_untracked()? {
@@ -567,9 +631,23 @@ impl<'a> Attempt<'a> {
         Ok(DryOutput { plan, json })
     }
 
-    /// Runs one command to its end.
+    /// Runs a command of the test to its end, kept away from what the policy says.
     pub(super) fn command(&self, words: &[String]) -> Result<(Step, Duration), CheckoutError> {
-        let words = match self.fill(words) {
+        let wrapped = self.fill(&self.test.wrap).and_then(|wrap| {
+            let mut words = self.fill(words)?;
+            words.splice(0..0, wrap);
+            words.splice(0..0, self.apart.iter().cloned());
+            Ok(words)
+        });
+        self.start(wrapped)
+    }
+
+    /// Runs a command, its placeholders filled, to its end.
+    fn start(
+        &self,
+        words: Result<Vec<OsString>, String>,
+    ) -> Result<(Step, Duration), CheckoutError> {
+        let words = match words {
             Ok(words) => words,
             Err(summary) => return Ok((Step::Failed { exit: None, summary }, Duration::ZERO)),
         };
@@ -612,9 +690,7 @@ impl<'a> Attempt<'a> {
             Ended::Killed(signal) => {
                 Step::Failed { exit: None, summary: format!("ended by signal {signal}") }
             }
-            Ended::TimedOut if timeout < self.test.timeout => {
-                Step::NotRun("the time for it ran out".to_owned())
-            }
+            Ended::TimedOut if timeout < self.test.timeout => Step::NotRun(OUT_OF_TIME.to_owned()),
             Ended::TimedOut => {
                 let summary = format!("timed out after {}", write_length(timeout));
                 Step::Failed { exit: None, summary }
@@ -774,6 +850,7 @@ impl<'a> Attempt<'a> {
             }
             let word = fill_oids(word, self.order)
                 .replace("{out}", &self.out.to_string_lossy())
+                .replace("{checkout}", &self.checkout.to_string_lossy())
                 .replace("{files_from}", &self.files_from.to_string_lossy());
             filled.push(OsString::from(word));
         }
@@ -865,6 +942,15 @@ fn passed(counts: Option<&TestCounts>) -> String {
         None => "exit status 0".to_owned(),
         Some(counts) if counts.skipped == 0 => format!("{} passed", tests(counts.passed)),
         Some(counts) => format!("{} passed, {} skipped", tests(counts.passed), counts.skipped),
+    }
+}
+
+/// What is said of attempts that failed before.
+fn before(retried: &[String]) -> String {
+    match retried {
+        [] => String::new(),
+        [one] => format!(" at the second attempt (the first: {one})"),
+        more => format!(" at attempt {} (before: {})", more.len() + 1, more.join("; ")),
     }
 }
 

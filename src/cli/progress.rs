@@ -55,6 +55,9 @@ impl Spinners {
             Event::Preparing { test } => self.show(test, "checking out"),
             Event::SettingUp { test } => self.show(test, "setting up"),
             Event::Started { test } => self.show(test, "running"),
+            Event::Retrying { test, attempt, of, summary } => {
+                self.show(test, &format!("failed ({summary}), attempt {attempt} of {of}"));
+            }
             Event::Proving { test, attempt, of } => {
                 self.show(test, &format!("running without the assisted lines, {attempt} of {of}"));
             }

@@ -12,6 +12,10 @@ use super::time::Timestamp;
 /// means "pass"; the gate decides what it means.
 pub type Answer<T> = Result<T, String>;
 
+/// Tests that a push had no time for and their policy lets it leave out, with
+/// the reason: what is asked at `push` is then asked at `merge`.
+pub type Deferred = BTreeMap<String, String>;
+
 /// A question that the gate puts to the adapters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
@@ -132,6 +136,8 @@ pub struct Evidence {
     pub ledger: Answer<LedgerView>,
     /// Test name to the digest of its inputs at the head's tree (`gate::run`).
     pub inputs: BTreeMap<String, Answer<String>>,
+    /// By the name of a test, why a push leaves it to the server.
+    pub deferred: Deferred,
     /// By the name of a test, the packages that it runs for; absent: for all there is.
     pub packages: BTreeMap<String, Affected>,
     /// Commit to the fingerprint (`SHA256:…`) of the key with a good signature over it; `None`: not signed.
@@ -173,6 +179,7 @@ impl Default for Evidence {
         Evidence {
             ledger: Err("the ledger was not read".to_owned()),
             inputs: BTreeMap::new(),
+            deferred: Deferred::new(),
             packages: BTreeMap::new(),
             commit_signers: Err("the commits' signatures were not read".to_owned()),
             ledger_cuts: BTreeMap::new(),

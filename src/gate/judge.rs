@@ -97,7 +97,7 @@ fn rows(
         rows.push(Row { word: "deny", stage, outcome, places: Vec::new() });
     }
     for row in &mut rows {
-        if row.outcome.state > State::Waived {
+        if row.outcome.state > State::Deferred {
             requirement::waiver::apply(case, obligation, evidence, prepared, &mut row.outcome);
         }
     }
@@ -129,7 +129,7 @@ impl Row {
             let guard =
                 obligation.rule.id == POLICY_CHANGE && outcome.code == Code::ApprovalMissing;
             let code = if guard { Code::PolicyChange } else { outcome.code };
-            let later = if level == Level::Note && outcome.state > State::Waived {
+            let later = if level == Level::Note && outcome.state > State::Deferred {
                 format!("{} (asked at {})", outcome.detail, word(self.stage))
             } else {
                 outcome.detail.clone()
@@ -162,6 +162,8 @@ fn level(case: &Case<'_>, stage: Stage, outcome: &Outcome, lifted: Lifted) -> Op
     match outcome.state {
         State::Satisfied => None,
         State::Waived => Some(Level::Note),
+        State::Deferred if lifted == Lifted::No => Some(Level::Warn),
+        State::Deferred => Some(Level::Note),
         State::Missing | State::Failed | State::Unsatisfiable | State::Error => {
             let enforced = stage <= case.stage && lifted == Lifted::No;
             Some(if enforced { Level::Block } else { Level::Note })

@@ -169,6 +169,8 @@ pub enum Refusal {
     Agent(String),
     #[error("it is {found}, and the policy counts only {wanted}")]
     NotAccepted { found: &'static str, wanted: String },
+    #[error("the test could reach a network, which the policy forbids it")]
+    Networked,
     #[error("it was made for the repository `{0}`")]
     OtherRepository(String),
 }
@@ -190,6 +192,9 @@ pub fn counts(
     test: &TestCommand,
     counting: &Counting<'_>,
 ) -> Result<Kind, Refusal> {
+    if run.sandbox.network && !test.network {
+        return Err(Refusal::Networked);
+    }
     vouched(record, run.repo.as_deref(), &test.accept, counting)
 }
 
@@ -403,6 +408,10 @@ mod tests {
             reports: Reports::default(),
             prove: None,
             tests: None,
+            tier: Default::default(),
+            retries: 0,
+            wrap: Vec::new(),
+            network: true,
             packages: None,
             accept: accept.iter().copied().collect(),
             env: Vec::new(),
@@ -455,6 +464,24 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_result_made_with_a_network_is_none_where_there_shall_be_none() {
+        let policy = policy(TEAM);
+        let cuts = BTreeMap::new();
+        let counting = Counting { policy: &policy, stage: Stage::Push, ledger_cuts: &cuts };
+        let mut test = test(&[]);
+        test.network = false;
+        let mut record = recorded("a", true, Some("ana"), false);
+        let Body::Run(mut made) = record.record.body.clone() else { panic!("a run") };
+        assert_eq!(counts(&record, &made, &test, &counting), Err(Refusal::Networked));
+        made.sandbox.network = false;
+        assert_eq!(counts(&record, &made, &test, &counting), Ok(Kind::LocalSigned));
+        test.network = true;
+        assert_eq!(counts(&record, &made, &test, &counting), Ok(Kind::LocalSigned));
+        record.signature = SignatureState::Unsigned;
+        assert_eq!(counts(&record, &made, &test, &counting), Err(Refusal::Unsigned));
+    }
+
     const TEAM: &[(&str, PersonKind)] =
         &[("ana", PersonKind::Human), ("ci", PersonKind::Service), ("bot", PersonKind::Agent)];
 
@@ -474,6 +501,8 @@ mod tests {
             platform: "linux x86_64".to_owned(),
             client: "countersign 0.1.0".to_owned(),
             packages: Vec::new(),
+            retried: Vec::new(),
+            sandbox: Default::default(),
             policy: None,
             tests: None,
             coverage: None,

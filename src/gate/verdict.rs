@@ -48,6 +48,8 @@ pub struct Judged {
 pub enum State {
     Satisfied,
     Waived,
+    /// A push had no time for it: the server asks.
+    Deferred,
     Missing,
     Failed,
     /// Nobody could satisfy it.
@@ -161,6 +163,8 @@ codes! {
     Rejected = "rejected": "A person of the policy rejected this exact content.",
     TestsMissing = "tests-missing": "A required test has no recorded result for this tree.",
     TestsFailed = "tests-failed": "A required test failed on this tree.",
+    TestsDeferred = "tests-deferred": "A push had no time for a required test, which the server will ask for.",
+    TestsFlaky = "tests-flaky": "A required test passed on this tree only after it had failed there.",
     TestsDoNotNotice = "tests-do-not-notice": "A required test passes without the assisted lines, too.",
     ProofInconclusive = "proof-inconclusive": "Whether a required test notices the assisted lines could not be told.",
     CoverageLow = "coverage-low": "Too few of the assisted added lines are executed by the tests.",

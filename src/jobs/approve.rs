@@ -231,6 +231,7 @@ fn judge(
     range: &Range,
 ) -> Result<Judgement, Error> {
     let question = Question {
+        deferred: Default::default(),
         trusted,
         stage: Stage::Merge,
         target,

@@ -51,6 +51,7 @@ pub fn audit(world: &World, options: &Options) -> Result<Audit, Error> {
         options.target.as_deref().map_or_else(|| trusted.policy.trust.target.clone(), full_name);
     let range = change_range(world, &trusted, options.range.as_deref(), &target)?;
     let question = Question {
+        deferred: Default::default(),
         trusted: &trusted,
         stage: Stage::Merge,
         target,

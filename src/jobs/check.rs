@@ -43,6 +43,7 @@ pub fn check(
     }
     let range = change_range(world, &trusted, options.range.as_deref(), &target)?;
     let question = Question {
+        deferred: Default::default(),
         trusted: &trusted,
         stage,
         target,

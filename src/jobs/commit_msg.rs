@@ -162,6 +162,7 @@ fn judge(
     known: Option<Change>,
 ) -> Result<Judgement, Error> {
     let question = Question {
+        deferred: Default::default(),
         trusted,
         stage: Stage::Commit,
         target: trusted.policy.trust.target.clone(),

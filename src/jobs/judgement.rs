@@ -10,7 +10,7 @@ use crate::gate::attribution::{
     mixture,
 };
 use crate::gate::change::{Change, Commit, Oid, RepoPath};
-use crate::gate::evidence::Evidence;
+use crate::gate::evidence::{Deferred, Evidence};
 use crate::gate::judge::{judge, with_findings};
 use crate::gate::obligation::{
     Case, Obligation, asks_about_lines, asks_about_unattributed, needs, obligations,
@@ -43,6 +43,8 @@ pub struct Question<'a> {
     /// Whether the report shows lines; else they are counted only where a rule asks.
     pub lines: bool,
     pub pusher: Option<String>,
+    /// The tests that a push leaves to the server.
+    pub deferred: Deferred,
     /// From where the refs are seen.
     pub vantage: Vantage<'a>,
 }
@@ -236,6 +238,7 @@ impl Question<'_> {
             &obligations,
         )?;
         evidence.modules = modules;
+        evidence.deferred = self.deferred.clone();
         if let Ok(ledger) = &evidence.ledger {
             sources.push(
                 ledger.tip.as_ref().map_or("ledger:none".to_owned(), |tip| format!("ledger:{tip}")),

@@ -82,6 +82,7 @@ fn judge_with_lines(
     surroundings: &Surroundings,
 ) -> Result<(Judgement, Vec<RecordedLines>), Error> {
     let question = Question {
+        deferred: Default::default(),
         trusted,
         stage,
         target,

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use crate::adapters::env::Env;
 use crate::adapters::git::parse_pre_push;
 use crate::gate::change::{Oid, printable};
+use crate::gate::evidence::Deferred;
 use crate::gate::policy::Mode;
 
 use super::Error;
@@ -22,6 +23,16 @@ pub struct Push {
     pub updates: Vec<RefUpdate>,
     /// The hook manager that calls us shows only the first ref of a push.
     pub first_only: bool,
+}
+
+/// What came of the tests that a push runs by itself.
+#[derive(Clone, Debug, Default)]
+pub struct Tested {
+    /// There are new records.
+    pub recorded: bool,
+    pub interrupted: bool,
+    /// What there was no time for.
+    pub deferred: Deferred,
 }
 
 /// A push, judged.
@@ -86,11 +97,11 @@ impl Push {
 }
 
 /// Judges every ref of the push. `run_tests` runs what is missing where a hook
-/// may, and says whether anything was recorded.
+/// may, and says what came of it.
 pub fn pre_push(
     world: &World,
     push: &mut Push,
-    run_tests: &mut dyn FnMut(&Trusted, &Judgement) -> Result<bool, Error>,
+    run_tests: &mut dyn FnMut(&Trusted, &Judgement) -> Result<Tested, Error>,
 ) -> Result<JudgedPush, Error> {
     let is_trusted = is_trusted(world, push)?;
     if push.first_only {
@@ -102,6 +113,7 @@ pub fn pre_push(
         Err(error) => return Err(moved(world, push)?.unwrap_or(error)),
     };
     let receiver = Receiver {
+        deferred: None,
         world,
         trusted: &trusted,
         vantage,
@@ -115,9 +127,12 @@ pub fn pre_push(
         let mut judged = receiver.judge(update)?;
         if let Some(judgement) = &judged.judgement
             && trusted.policy.mode == Mode::Enforce
-            && run_tests(&trusted, judgement)?
         {
-            judged = receiver.judge(update)?;
+            let tested = run_tests(&trusted, judgement)?;
+            if tested.recorded || !tested.deferred.is_empty() {
+                let deferred = Some(&tested.deferred);
+                judged = Receiver { deferred, ..receiver }.judge(update)?;
+            }
         }
         refs.push(judged);
     }

@@ -4,6 +4,7 @@
 use crate::adapters::git::{Revisions, Start};
 use crate::adapters::ledger::Ledger;
 use crate::gate::change::{Oid, printable};
+use crate::gate::evidence::Deferred;
 use crate::gate::policy::Stage;
 use crate::gate::verdict::{Code, Finding, Level};
 
@@ -58,6 +59,8 @@ pub struct Receiver<'a> {
     pub remote: &'a str,
     pub server: bool,
     pub pusher: Option<&'a str>,
+    /// The tests that a push leaves to the server.
+    pub deferred: Option<&'a Deferred>,
 }
 
 impl Receiver<'_> {
@@ -196,6 +199,7 @@ impl Receiver<'_> {
 
     fn question(&self, stage: Stage, target: &str, base: &Oid, head: &Oid) -> Question<'_> {
         Question {
+            deferred: self.deferred.cloned().unwrap_or_default(),
             trusted: self.trusted,
             stage,
             target: target.to_owned(),

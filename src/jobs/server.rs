@@ -56,6 +56,7 @@ fn judge(world: &World, updates: &[RefUpdate]) -> Result<JudgedPush, Error> {
     }
     let pusher = trusted.policy.trust.pusher_env.as_deref().and_then(|name| world.env.get(name));
     let receiver = Receiver {
+        deferred: None,
         world,
         trusted: &trusted,
         vantage,

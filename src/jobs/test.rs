@@ -19,17 +19,17 @@ use crate::adapters::runner::{self, Order};
 use crate::adapters::signature::{self, KeySource};
 use crate::adapters::store::{Store, Unpublished};
 use crate::gate::change::{Change, Oid, RepoPath, printable};
-use crate::gate::evidence::Answer;
+use crate::gate::evidence::{Answer, Deferred};
 use crate::gate::junit;
 use crate::gate::obligation::obligations;
 use crate::gate::packages::Affected;
-use crate::gate::policy::{Accept, Policy, Stage, TestCommand};
+use crate::gate::policy::{Accept, Policy, Stage, TestCommand, Tier};
 use crate::gate::proof::{Source, subject};
 use crate::gate::record::{Body, Record, Run, SignedRecord, Signer};
 use crate::gate::requirement::Requirement;
 use crate::gate::requirement::coverage::{sources, tells};
 use crate::gate::run::{self, Counting};
-use crate::gate::time::{Timestamp, parse_length};
+use crate::gate::time::{Timestamp, parse_length, write_length};
 
 pub use crate::adapters::runner::{End, Event};
 pub use crate::adapters::supervise::interruption;
@@ -108,6 +108,8 @@ pub struct Report {
     /// Safe to print.
     pub summary: String,
     pub duration: Duration,
+    /// How the attempts before the one that decided ended.
+    pub retried: Vec<String>,
     /// An earlier pass on this machine stands for it.
     pub reused: bool,
     /// The id of the record that says so.
@@ -154,6 +156,20 @@ pub enum WithinBudget {
         expected: Duration,
         budget: Duration,
     },
+}
+
+/// The same, and what was left to the server.
+#[derive(Clone, Debug)]
+pub struct Pushed {
+    pub within: WithinBudget,
+    pub deferred: Deferred,
+}
+
+impl Report {
+    /// Whether only the budget was in its way.
+    fn is_out_of_time(&self) -> bool {
+        self.end == End::NotRun && self.summary == runner::OUT_OF_TIME
+    }
 }
 
 impl Prepared {
@@ -232,7 +248,7 @@ pub fn run_for_push(
     world: &World,
     judgement: &Judgement,
     tell: &(dyn Fn(Event) + Sync),
-) -> Result<Option<WithinBudget>, Error> {
+) -> Result<Option<Pushed>, Error> {
     let (policy, stage) = (&judgement.policy, judgement.stage);
     let names = required(judgement, stage);
     let mut plan =
@@ -259,7 +275,45 @@ pub fn run_for_push(
     if plan.tests.is_empty() {
         return Ok(None);
     }
-    run_within_budget(world.into(), &plan, records, &interruption(), tell).map(Some)
+    plan.tests.sort_by_key(|planned| planned.test.tier);
+    let budget = push_budget(&world.git)?;
+    let may_defer = |planned: &Planned| stage == Stage::Push && planned.test.tier == Tier::Slow;
+    let mut deferred = Deferred::new();
+    if is_too_long(&plan, records, budget) {
+        for planned in plan.tests.extract_if(.., |it| may_defer(it)) {
+            let took = last_duration(records, &planned.test.name);
+            let took = took.map(|it| format!(" (it took {} the last time)", write_length(it)));
+            let why = format!(
+                "a push may spend {} on tests{}",
+                write_length(budget),
+                took.unwrap_or_default()
+            );
+            deferred.insert(planned.test.name, why);
+        }
+    }
+    let within = run_within_budget(world.into(), &plan, records, &interruption(), tell)?;
+    match &within {
+        WithinBudget::Ran(reports) => {
+            let late = |planned: &&Planned| {
+                let late = |it: &Report| it.test == planned.test.name && it.is_out_of_time();
+                may_defer(planned) && reports.iter().any(late)
+            };
+            let why = format!("a push may spend {} on tests", write_length(budget));
+            let late = plan.tests.iter().filter(late);
+            deferred.extend(late.map(|planned| (planned.test.name.clone(), why.clone())));
+        }
+        WithinBudget::TooLong { .. } => {}
+        // What was not left out for want of time is not left out.
+        WithinBudget::Interrupted | WithinBudget::NotOurs | WithinBudget::NotAllowed => {
+            deferred.clear();
+        }
+    }
+    Ok(Some(Pushed { within, deferred }))
+}
+
+/// Whether the tests take longer than a push may spend, as far as is known.
+fn is_too_long(plan: &Plan, records: &[SignedRecord], budget: Duration) -> bool {
+    !plan.tests.is_empty() && (budget.is_zero() || expected_duration(plan, records) > budget)
 }
 
 impl Plan {
@@ -494,8 +548,8 @@ pub fn run_within_budget(
         return Ok(WithinBudget::NotOurs);
     }
     let budget = push_budget(place.git)?;
-    let expected = expected_duration(plan, records);
-    if budget.is_zero() || expected > budget {
+    if is_too_long(plan, records, budget) {
+        let expected = expected_duration(plan, records);
         return Ok(WithinBudget::TooLong { expected, budget });
     }
     let execution = Execution { records, signing: None, budget: Some(budget), interrupted };
@@ -569,6 +623,7 @@ fn reusable<'a>(
         };
         run.passed
             && run.key == planned.key
+            && run.sandbox.network == planned.test.network
             && tells(run.coverage.as_ref(), &planned.test, order.files)
             && is_proven(run, order.proofs.get(&planned.test.name))
             && run::reuse_key(&run.key, &surroundings) == wanted
@@ -617,6 +672,7 @@ fn reuse(
         end: End::Passed,
         summary: printable(&run.summary),
         duration: Duration::from_millis(run.duration_ms),
+        retried: run.retried.clone(),
         reused: true,
         record: Some(id),
         log: None,
@@ -634,6 +690,7 @@ fn keep_outcome(
     outcome: runner::Outcome,
     signing: Option<&Signing>,
 ) -> Result<Report, Error> {
+    let mut retried = Vec::new();
     let (record, result) = match outcome.end {
         End::NotRun => (None, None),
         End::Passed | End::Failed => {
@@ -653,11 +710,14 @@ fn keep_outcome(
                 client: client(),
                 policy: plan.policy.clone(),
                 packages: plan.packages_of(&planned.test.name),
+                retried: outcome.retried,
+                sandbox: Box::new(outcome.sandbox),
                 tests: outcome.counts,
                 coverage: outcome.coverage,
                 proof: outcome.proof.map(Box::new),
                 by: nobody(),
             };
+            retried = run.retried.clone();
             let (id, result) = keep(place, run, signing)?;
             (Some(id), Some(result))
         }
@@ -667,6 +727,7 @@ fn keep_outcome(
         end: outcome.end,
         summary: outcome.summary,
         duration: outcome.duration,
+        retried,
         reused: false,
         record,
         log: outcome.log,
@@ -756,6 +817,7 @@ pub fn import(
             end: if run.passed { End::Passed } else { End::Failed },
             summary: printable(&run.summary),
             duration: Duration::from_millis(run.duration_ms),
+            retried: run.retried.clone(),
             reused: false,
             record: None,
             log: None,

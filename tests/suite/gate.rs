@@ -289,6 +289,8 @@ impl Scene {
             platform: "linux x86_64".to_owned(),
             client: "countersign".to_owned(),
             packages: Vec::new(),
+            retried: Vec::new(),
+            sandbox: Default::default(),
             policy: None,
             tests: None,
             coverage: None,

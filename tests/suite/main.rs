@@ -28,6 +28,7 @@ mod init;
 mod install;
 mod ledger;
 mod lines;
+mod monorepos;
 mod outages;
 #[cfg(unix)]
 mod plan_files;

@@ -778,17 +778,23 @@ tests
     accept: local, ci
     digest: 8de1182922cc2e612d3357cfb1c438d95ebb90fbe2cc2dfe630cfae52ac8151c
     inputs: services/checkout/**, Cargo.*
+    network: true
     reports
       coverage: target/lcov.info
       junit: target/junit.xml
+    retries: 0
     run: cargo, test, -p, check out
     setup: npm, ci
     setup_inputs: package-lock.json
+    tier: normal
     timeout: 10m
   services/checkout:unit
     digest: 86c758369a14ed8081eb0d66802828a51882b014910ace9fc207ce842415c9e1
     inputs: *.rs
+    network: true
+    retries: 0
     run: make
+    tier: normal
     timeout: 10m
 previews
   plan-prod

@@ -508,3 +508,49 @@ fn a_push_without_the_program_is_blocked() {
         )
     );
 }
+
+/// Two tests, of which a push may leave the second to the server.
+const TIERS: &str = r#"
+[trust]
+repo_id = "shop"
+[[rule]]
+id = "tested"
+require.tests = ["long", "quick"]
+[test.long]
+run = ["sh", "-c", "test ! -e fails || exit 1; test ! -e slow || exec sleep 60"]
+tier = "slow"
+[test.quick]
+run = "true"
+tier = "fast"
+"#;
+
+#[test]
+fn a_push_without_time_leaves_slow_tests_to_the_server() {
+    let Some(shop) = Shop::installed(TIERS) else { return };
+    let budget = |length| shop.ana.git(&["config", "countersign.pushBudget", length]);
+    budget("2s");
+    let said = check_in(&shop, file("slow"), &["origin", "topic"], &[]);
+    assert!(said.text.contains("passed: quick"), "{}", said.text);
+    let told = "`long` is deferred to the server: a push may spend 2s on tests";
+    assert!(said.text.contains(told), "{}", said.text);
+    // What lands is asked for all of them, and so is whoever judges without a budget.
+    let said = check_in(&shop, |_| {}, &["origin", "topic:main"], &["tests-missing"]);
+    assert!(!said.text.contains("deferred"), "{}", said.text);
+    let checked = shop.ana.countersign(&["check", "--stage", "push"]);
+    assert_eq!(checked.status.code(), Some(1));
+
+    // Without any time, what is not slow blocks as ever.
+    budget("0");
+    let said = check_in(&shop, file("b"), &["origin", "topic"], &["tests-missing"]);
+    assert!(said.text.contains("longer than a push may spend"), "{}", said.text);
+    assert!(!said.text.contains("`quick` is deferred"), "{}", said.text);
+
+    // What failed here is not left to anybody.
+    budget("45s");
+    shop.ana.git(&["rm", "-q", "slow"]);
+    check_in(&shop, file("fails"), &["origin", "topic"], &["tests-failed"]);
+    budget("0");
+    let quick = shop.ana.countersign(&["test", "--only", "quick"]);
+    assert_eq!(quick.status.code(), Some(0));
+    check_in(&shop, |_| {}, &["origin", "topic"], &["tests-failed"]);
+}

@@ -594,3 +594,40 @@ fn the_same_tree_tested_for_other_packages_is_another_result() {
     assert_eq!(countersign(&repo, &["check", "HEAD^..HEAD"]).0, Some(0));
     assert_eq!(countersign(&repo, &["check"]).0, Some(1));
 }
+
+#[test]
+fn a_pass_after_failures_is_reported_and_never_silent() {
+    let repo = TestRepo::new();
+    let policy = r#"
+schema = 1
+[trust]
+repo_id = "shop"
+[[rule]]
+id = "tested"
+require.tests = ["unit"]
+[test.unit]
+run = ["sh", "-c", "echo >>~/count; test $(wc -l <~/count) -gt 1"]
+retries = 1
+"#;
+    repo.commit_file("ana", "countersign.toml", policy, "policy");
+    repo.git(&["config", "user.email", "ana@example.com"]);
+    repo.git(&["config", "countersign.installed", "shim"]);
+    repo.git(&["switch", "-q", "-c", "feature"]);
+    repo.commit_file("ana", "a", "1\n", "change");
+    let (code, text, errors) = countersign(&repo, &["test", "--format", "json"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["tests"][0]["retried"], serde_json::json!(["exit status 1"]));
+    let (code, text, _) = countersign(&repo, &["check", "--format", "json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let finding = &report["findings"][0];
+    assert_eq!((&finding["code"], &finding["level"]), (&"tests-flaky".into(), &"warn".into()));
+    assert!(
+        report["obligations"][0]["detail"].as_str().unwrap().contains("at the second attempt"),
+        "{report}"
+    );
+    // A reused pass says it, too.
+    let (_, text, _) = countersign(&repo, &["test"]);
+    assert!(text.contains("earlier") && text.contains("at the second attempt"), "{text}");
+}

@@ -14,7 +14,7 @@ use countersign::gate::change::{Oid, RepoPath};
 use countersign::gate::packages::Affected;
 use countersign::gate::policy::{Reports, TestCommand};
 
-use crate::fixture::{as_the_only_run, beside_other_runs};
+use crate::fixture::{as_the_only_run, beside_other_runs, skipped};
 
 static NO_PACKAGES: std::collections::BTreeMap<String, Affected> =
     std::collections::BTreeMap::new();
@@ -144,6 +144,10 @@ fn shell(script: &str) -> TestCommand {
         reports: Reports::default(),
         prove: None,
         tests: None,
+        tier: Default::default(),
+        retries: 0,
+        wrap: Vec::new(),
+        network: true,
         packages: None,
         accept: Default::default(),
         env: Vec::new(),
@@ -659,4 +663,126 @@ fn caches_survive_a_commit_that_is_not_whole() {
     assert!(outcome.summary.starts_with("failed to check the commit out: "), "{}", outcome.summary);
     fixture.git(&["reset", "-q", "--soft", "HEAD^"]);
     fixture.check("test -e cache && grep -q 1 a", End::Passed, "exit status 0");
+}
+
+#[test]
+fn a_flaky_test_is_tried_again_and_says_so() {
+    let fixture = Fixture::new();
+    fixture.commit(&[("a", "1\n")]);
+    let count = fixture.folder.path().join("count");
+    // Every attempt finds the checkout as the first one did.
+    let script = |passes: usize| {
+        format!(
+            "test ! -e left || exit 9; echo x >left; test -z \"$(ls $COUNTERSIGN_OUT)\" || exit 8; echo >$COUNTERSIGN_OUT/x; echo >>{0}; test $(wc -l <{0}) -ge {passes} || exit 3",
+            count.display()
+        )
+    };
+    let flaky = |passes| TestCommand { retries: 2, ..shell(&script(passes)) };
+    let outcome = fixture.run(&flaky(3));
+    assert_eq!(
+        (outcome.end, outcome.summary.as_str()),
+        (End::Passed, "exit status 0 at attempt 3 (before: exit status 3; exit status 3)"),
+        "{}",
+        outcome.tail
+    );
+    assert_eq!(outcome.retried, ["exit status 3", "exit status 3"]);
+    std::fs::remove_file(&count).unwrap();
+    let outcome = fixture.run(&flaky(9));
+    assert_eq!((outcome.end, outcome.exit, outcome.retried.len()), (End::Failed, Some(3), 2));
+    std::fs::remove_file(&count).unwrap();
+    let outcome = fixture.run(&flaky(1));
+    assert_eq!((outcome.end, outcome.summary.as_str()), (End::Passed, "exit status 0"));
+    assert!(outcome.retried.is_empty());
+}
+
+#[test]
+fn a_wrapper_stands_in_front_of_the_test_and_not_of_its_setup() {
+    let fixture = Fixture::new();
+    fixture.commit(&[("a", "1\n")]);
+    let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    let test = TestCommand {
+        setup: Some(words("sh -c env>$COUNTERSIGN_OUT/setup")),
+        wrap: words("env WRAPPED={tree}"),
+        ..shell("test \"$WRAPPED\" = $COUNTERSIGN_TREE && ! grep WRAPPED $COUNTERSIGN_OUT/setup")
+    };
+    let outcome = fixture.run(&test);
+    assert_eq!(outcome.end, End::Passed, "{} {}", outcome.summary, outcome.tail);
+    assert_eq!(outcome.sandbox.wrap, ["env", "WRAPPED={tree}"]);
+    assert!(outcome.sandbox.network);
+    let missing = TestCommand { wrap: words("no-such-sandbox --"), ..shell("true") };
+    let outcome = fixture.run(&missing);
+    assert_eq!(outcome.end, End::Failed);
+    assert!(outcome.summary.contains("no-such-sandbox"), "{}", outcome.summary);
+}
+
+#[test]
+fn a_test_without_a_network_reaches_nobody() {
+    let fixture = Fixture::new();
+    fixture.commit(&[("a", "1\n")]);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // git is the one program that every machine here has and that can connect.
+    let connect = format!("timeout 5 git ls-remote git://127.0.0.1:{port}/x; exit 0");
+    let reached = || {
+        let mut any = false;
+        while listener.accept().is_ok() {
+            any = true;
+        }
+        any
+    };
+    let outcome = fixture.run(&shell(&connect));
+    assert_eq!(outcome.end, End::Passed, "{}", outcome.summary);
+    assert!(reached() && outcome.sandbox.network);
+    let apart = TestCommand { network: false, ..shell(&connect) };
+    let outcome = fixture.run(&apart);
+    if outcome.end == End::NotRun {
+        assert!(outcome.summary.starts_with("it shall have no network"), "{}", outcome.summary);
+        return skipped(&format!("no user namespaces here: {}", outcome.summary));
+    }
+    assert_eq!(outcome.end, End::Passed, "{} {}", outcome.summary, outcome.tail);
+    assert!(!reached() && !outcome.sandbox.network);
+    // Whoever it is outside, it is inside, and its own loopback is all there is.
+    let own = TestCommand {
+        network: false,
+        ..shell(
+            "test $(id -u) = $(stat -c %u .) && test \"$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ')\" = lo",
+        )
+    };
+    let outcome = fixture.run(&own);
+    assert_eq!(outcome.end, End::Passed, "{} {}", outcome.summary, outcome.tail);
+}
+
+#[test]
+fn without_a_way_to_take_the_network_away_nothing_is_run() {
+    let mut fixture = Fixture::new();
+    fixture.commit(&[("a", "1\n")]);
+    // A machine that forbids it, as far as the program tells.
+    let bin = fixture.folder.path().join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let forbids = bin.join("unshare");
+    std::fs::write(
+        &forbids,
+        "#!/bin/sh\necho 'unshare failed: Operation not permitted' >&2\nexit 1\n",
+    )
+    .unwrap();
+    #[cfg(unix)]
+    std::fs::set_permissions(&forbids, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+        .unwrap();
+    let ran = fixture.folder.path().join("ran");
+    let test = TestCommand { network: false, ..shell(&format!("echo >{}", ran.display())) };
+    for pretends in ["exit 1", "while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\""] {
+        std::fs::write(&forbids, format!("#!/bin/sh\necho not permitted >&2\n{pretends}\n"))
+            .unwrap();
+        let path = fixture.variables.iter().find(|(name, _)| name == "PATH").unwrap().1.clone();
+        let mut wider = bin.clone().into_os_string();
+        wider.push(":");
+        wider.push(&path);
+        fixture.variables.retain(|(name, _)| name != "PATH");
+        fixture.variables.push(("PATH".into(), wider));
+        let outcome = fixture.run(&test);
+        assert_eq!(outcome.end, End::NotRun, "{}", outcome.summary);
+        assert!(outcome.summary.starts_with("it shall have no network"), "{}", outcome.summary);
+        assert!(!ran.exists());
+    }
 }

@@ -170,7 +170,11 @@ pub fn summary(context: &Context, signed: &Signed, person: &str, fingerprint: &s
         }
         let style = match judged.state {
             State::Satisfied | State::Waived => Style::Good,
-            State::Missing | State::Failed | State::Unsatisfiable | State::Error => Style::Warning,
+            State::Deferred
+            | State::Missing
+            | State::Failed
+            | State::Unsatisfiable
+            | State::Error => Style::Warning,
         };
         let rule = printable(&judged.rule);
         lines.push(format!("  {} {}", output.style(style, &rule), printable(&judged.detail)));

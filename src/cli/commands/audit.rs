@@ -75,7 +75,7 @@ fn print_change(output: &Output, change: &Trail) {
     for it in &change.obligations {
         let style = match it.state {
             State::Satisfied => Style::Good,
-            State::Waived => Style::Warning,
+            State::Waived | State::Deferred => Style::Warning,
             State::Missing | State::Failed | State::Unsatisfiable | State::Error => Style::Bad,
         };
         output.say(&format!(

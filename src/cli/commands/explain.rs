@@ -162,7 +162,7 @@ fn print_rule(output: &Output, rule: &Explained) {
 fn print_requirement(output: &Output, requirement: &ExplainedRequirement) {
     let style = match requirement.state {
         State::Satisfied => Style::Good,
-        State::Waived => Style::Warning,
+        State::Waived | State::Deferred => Style::Warning,
         State::Missing | State::Failed | State::Unsatisfiable | State::Error => Style::Bad,
     };
     let state = output.style(style, state(requirement.state));
@@ -213,6 +213,7 @@ pub fn state(state: State) -> &'static str {
     match state {
         State::Satisfied => "satisfied",
         State::Waived => "waived",
+        State::Deferred => "deferred",
         State::Missing => "missing",
         State::Failed => "failed",
         State::Unsatisfiable => "unsatisfiable",

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use crate::cli::Context;
 use crate::cli::commands::check;
-use crate::cli::commands::test::{Ran, run_before_push};
+use crate::cli::commands::test::run_before_push;
 use crate::cli::exit::Exit;
 use crate::cli::output::Style;
 use crate::gate::change::printable;
@@ -32,8 +32,8 @@ pub fn pre_push(context: &Context, arguments: &[OsString], input: &[u8]) -> Resu
     let mut interrupted = false;
     let judged = pre_push::pre_push(&world, &mut push, &mut |_, judgement| {
         let ran = run_before_push(context, &world, judgement)?;
-        interrupted |= ran == Ran::Interrupted;
-        Ok(ran == Ran::Recorded)
+        interrupted |= ran.interrupted;
+        Ok(ran)
     })?;
     if interrupted {
         return Ok(Exit::Interrupted);

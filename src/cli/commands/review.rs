@@ -255,7 +255,11 @@ fn consequences(outlook: &[Judged], files: &BTreeSet<RepoPath>) -> Vec<Row> {
         let covered = judged.files.iter().filter(|path| files.contains(*path)).count();
         let tone = match judged.state {
             State::Satisfied | State::Waived => Tone::Good,
-            State::Missing | State::Failed | State::Unsatisfiable | State::Error => Tone::Warning,
+            State::Deferred
+            | State::Missing
+            | State::Failed
+            | State::Unsatisfiable
+            | State::Error => Tone::Warning,
         };
         let part = format!("{covered} of {}", counted(judged.files.len(), "file"));
         let (rule, detail) = (printable(&judged.rule), printable(&judged.detail));

@@ -14,6 +14,7 @@ use crate::gate::time::write_length;
 use crate::jobs::Error;
 use crate::jobs::check::Options;
 use crate::jobs::judgement::Judgement;
+use crate::jobs::pre_push::Tested;
 use crate::jobs::test::{
     self, End, Execution, Prepared, Report, WithinBudget, execute, import, is_ci, last_duration,
     may_run, read_results, run_for_push, write_results,
@@ -103,66 +104,49 @@ fn show_proofs(context: &Context, prepared: &Prepared) {
     }
 }
 
-/// Runs what a push misses and may run by itself; says whether anything was
-/// recorded, so that the push has to be judged again. All text goes to
+/// Runs what a push misses and may run by itself; says what came of it, so that
+/// the push can be judged again. All text goes to
 /// standard error, and nothing is asked.
 pub fn run_before_push(
     context: &Context,
     world: &World,
     judgement: &Judgement,
-) -> Result<Ran, Error> {
+) -> Result<Tested, Error> {
     let progress = Progress::new(context);
-    let within = run_for_push(world, judgement, &|event| progress.tell(&event))?;
+    let Some(pushed) = run_for_push(world, judgement, &|event| progress.tell(&event))? else {
+        return Ok(Tested::default());
+    };
     let command = || {
         context.output.note_style(
             Style::Command,
             &format!("countersign test {}", printable(&judgement.range)),
         )
     };
-    Ok(match within {
-        None => Ran::Nothing,
-        Some(WithinBudget::Interrupted) => Ran::Interrupted,
-        Some(WithinBudget::NotOurs) => {
-            context.output.note(&format!(
-                "this commit was never checked out here, so its tests were not run: `{}`",
-                command()
-            ));
-            Ran::Nothing
-        }
-        Some(WithinBudget::NotAllowed) => {
+    let mut tested = Tested { deferred: pushed.deferred, ..Tested::default() };
+    match pushed.within {
+        WithinBudget::Interrupted => tested.interrupted = true,
+        WithinBudget::NotOurs => context.output.note(&format!(
+            "this commit was never checked out here, so its tests were not run: `{}`",
+            command()
+        )),
+        WithinBudget::NotAllowed => {
             context.output.note("`countersign install` was not run here, so no test was run");
-            Ran::Nothing
         }
-        Some(WithinBudget::TooLong { expected, budget }) => {
-            context.output.note(&format!(
-                "the tests take about {}, longer than a push may spend ({}): `{}`",
-                write_length(expected),
-                write_length(budget),
-                command()
-            ));
-            Ran::Nothing
-        }
-        Some(WithinBudget::Ran(reports)) => {
-            for report in &reports {
+        WithinBudget::TooLong { expected, budget } => context.output.note(&format!(
+            "the tests take about {}, longer than a push may spend ({}): `{}`",
+            write_length(expected),
+            write_length(budget),
+            command()
+        )),
+        WithinBudget::Ran(reports) => {
+            let late = |report: &Report| tested.deferred.contains_key(&report.test);
+            for report in reports.iter().filter(|it| !late(it)) {
                 show(context, report);
             }
-            if reports.iter().any(|report| report.record.is_some()) {
-                Ran::Recorded
-            } else {
-                Ran::Nothing
-            }
+            tested.recorded = reports.iter().any(|report| report.record.is_some());
         }
-    })
-}
-
-/// What came of the tests before a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ran {
-    /// Nothing was recorded.
-    Nothing,
-    /// There are new records.
-    Recorded,
-    Interrupted,
+    }
+    Ok(tested)
 }
 
 /// A command to be run: its name, its words and those of its setup.
@@ -244,6 +228,7 @@ fn print(context: &Context, prepared: &Prepared, reports: &[Report]) {
                 "summary": report.summary,
                 "duration_ms": u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
                 "reused": report.reused,
+                "retried": report.retried,
                 "record": report.record,
                 "log": report.log.as_ref().map(|log| log.to_string_lossy()),
             })

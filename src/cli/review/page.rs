@@ -184,7 +184,7 @@ pub fn summary(review: &Review) -> String {
 fn tone_of(state: State) -> Tone {
     match state {
         State::Satisfied => Tone::Good,
-        State::Waived => Tone::Warning,
+        State::Waived | State::Deferred => Tone::Warning,
         State::Missing | State::Failed | State::Unsatisfiable | State::Error => Tone::Bad,
     }
 }

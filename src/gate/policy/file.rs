@@ -13,7 +13,8 @@ use toml::Spanned;
 use super::super::signal::catalogue::Agent;
 use super::error::{PolicyError, Text};
 use super::{
-    Accept, Carry, DisclosureTrailer, Mode, Narrow, PersonKind, Presence, Stage, UnverifiedAuthors,
+    Accept, Carry, DisclosureTrailer, Mode, Narrow, PersonKind, Presence, Stage, Tier,
+    UnverifiedAuthors,
 };
 
 /// A larger policy file is refused.
@@ -201,6 +202,11 @@ pub(super) struct TestTable {
     pub(super) reports: ReportsTable,
     pub(super) tests: Option<Spanned<Vec<Word>>>,
     pub(super) prove: Option<Spanned<ProveWord>>,
+    #[serde(default)]
+    pub(super) tier: Tier,
+    pub(super) retries: Option<Spanned<u64>>,
+    pub(super) wrap: Option<Spanned<Words>>,
+    pub(super) network: Option<bool>,
     pub(super) packages: Option<Spanned<PackagesWord>>,
     pub(super) workspace: Option<Word>,
     pub(super) accept: Option<Spanned<Vec<Accept>>>,

@@ -265,6 +265,14 @@ pub struct TestCommand {
     pub tests: Option<Globs>,
     /// How it shows that it notices the assisted lines; `None`: it need not.
     pub prove: Option<Prove>,
+    /// Whether a push that has no time for it may leave it to the server.
+    pub tier: Tier,
+    /// How often it may try again after it failed.
+    pub retries: usize,
+    /// Words in front of `run`; empty: none.
+    pub wrap: Vec<String>,
+    /// Whether it may reach a network; if not, a result counts only if it could not.
+    pub network: bool,
     /// Of which packages it runs those that the change affects; `None`: it runs for all.
     pub packages: Option<Selection>,
     /// Empty: not written, so that the stage decides.
@@ -275,6 +283,19 @@ pub struct TestCommand {
     pub not_evaluable: Vec<String>,
     /// SHA-256 of the definition in canonical form: part of a run's key.
     pub digest: String,
+}
+
+/// `tier = …`: what a push does with a test when it has no time for all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tier {
+    /// Runs before others.
+    Fast,
+    /// Not written: blocks if there is no time for it.
+    #[default]
+    Normal,
+    /// Is deferred to the server if there is no time for it.
+    Slow,
 }
 
 /// `prove = …`

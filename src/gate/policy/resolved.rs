@@ -210,6 +210,10 @@ fn test(test: &TestCommand) -> Value {
         "prove": test.prove.map(|it| match it {
             Prove::Revert => "revert",
         }),
+        "tier": test.tier,
+        "retries": test.retries,
+        "wrap": test.wrap,
+        "network": test.network,
         "packages": test.packages.as_ref().map(|it| it.ecosystem.word()),
         "workspace": test.packages.as_ref().map(|it| &it.root),
         "accept": test.accept,

@@ -184,6 +184,22 @@ fn test() -> Properties {
         ("reports", table(&[], reports)),
         ("tests", names("Which paths are tests; the usual ones unless given.")),
         (
+            "tier",
+            words(
+                &["fast", "normal", "slow"],
+                "Without time for all, a push runs the fast ones first and leaves the slow ones to the server.",
+            ),
+        ),
+        (
+            "retries",
+            json!({
+                "type": "integer", "minimum": 0, "maximum": 5,
+                "description": "How often it may try again after it failed; every failure is recorded.",
+            }),
+        ),
+        ("wrap", command()),
+        ("network", flag("`false`: it runs without a network, or not at all (Linux).")),
+        (
             "packages",
             words(
                 &["cargo", "node", "go", "python"],

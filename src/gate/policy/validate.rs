@@ -20,6 +20,9 @@ use super::*;
 /// The version that `min_version` is compared with.
 const OURS: &str = env!("CARGO_PKG_VERSION");
 
+/// The most attempts after the first.
+const MOST_RETRIES: usize = 5;
+
 /// The name of every policy file.
 pub const FILE_NAME: &str = "countersign.toml";
 
@@ -614,6 +617,10 @@ impl Reader<'_> {
             },
             prove: None,
             tests: table.tests.map(|it| self.globs_below(it.get_ref())).transpose()?,
+            tier: table.tier,
+            retries: self.retries(table.retries.as_ref())?,
+            wrap: table.wrap.map(|it| self.words(&it)).transpose()?.unwrap_or_default(),
+            network: table.network.unwrap_or(true),
             packages: None,
             accept: self.accept(table.accept.as_ref())?,
             env: plain(&table.env),
@@ -636,6 +643,21 @@ impl Reader<'_> {
         Ok(test)
     }
 
+    fn retries(self, number: Option<&Spanned<u64>>) -> Result<usize, PolicyError> {
+        match number {
+            None => Ok(0),
+            Some(number) => usize::try_from(*number.get_ref())
+                .ok()
+                .filter(|it| *it <= MOST_RETRIES)
+                .ok_or_else(|| {
+                    let message = format!(
+                        "a test that fails {MOST_RETRIES} times and passes once has failed"
+                    );
+                    self.error(number.span(), message)
+                }),
+        }
+    }
+
     /// Of which packages a test runs those that the change affects.
     fn packages(
         self,
@@ -645,9 +667,8 @@ impl Reader<'_> {
         workspace: Option<Word>,
     ) -> Result<Option<Selection>, PolicyError> {
         let asks = |words: &[String]| words.iter().any(|it| packages::is_placeholder(it));
-        if test.setup.as_deref().is_some_and(asks) {
-            let message =
-                "`setup` prepares the checkout for every run, so it cannot have `{packages}`";
+        if test.setup.as_deref().is_some_and(asks) || asks(&test.wrap) {
+            let message = "`{packages}` belongs into `run` alone";
             return Err(self.error(run, message));
         }
         let ecosystem = match word.map(Spanned::into_inner) {
@@ -1105,6 +1126,15 @@ fn digest(folder: &str, test: &TestCommand) -> String {
         "timeout": test.timeout.as_secs(),
     });
     // What a table does not say leaves its digest as it was.
+    if test.retries > 0 {
+        definition["retries"] = test.retries.into();
+    }
+    if !test.wrap.is_empty() {
+        definition["wrap"] = serde_json::json!(test.wrap);
+    }
+    if !test.network {
+        definition["network"] = false.into();
+    }
     if let Some(selection) = &test.packages {
         definition["packages"] = selection.ecosystem.word().into();
         definition["workspace"] = selection.root.as_str().into();

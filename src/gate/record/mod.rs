@@ -304,6 +304,10 @@ pub struct Run {
     pub policy: Option<String>,
     /// The packages that it ran for; empty: for all there are.
     pub packages: Vec<String>,
+    /// How the attempts before the one that decided ended; empty: it was the first.
+    pub retried: Vec<String>,
+    /// What the command was kept away from.
+    pub sandbox: Box<Sandbox>,
     /// From the JUnit report, if the policy names one.
     pub tests: Option<TestCounts>,
     /// From the coverage reports, if the policy names any; what could not be read says why.
@@ -311,6 +315,22 @@ pub struct Run {
     /// Whether it notices the assisted lines, if the policy asks.
     pub proof: Option<Box<Proof>>,
     pub by: Signer,
+}
+
+/// What was in force while a command ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// Whether it could reach a network beyond its own loopback device, as far as we did not prevent it.
+    pub network: bool,
+    /// The words in front of it.
+    pub wrap: Vec<String>,
+}
+
+impl Default for Sandbox {
+    /// None.
+    fn default() -> Sandbox {
+        Sandbox { network: true, wrap: Vec::new() }
+    }
 }
 
 /// A dry run of infrastructure code at one tree. It holds no values.

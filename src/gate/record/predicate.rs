@@ -8,8 +8,8 @@ use super::super::time::Timestamp;
 use super::canonical::{is_lower_hex, is_sha256};
 use super::statement::{MAX_FILES, RecordError};
 use super::{
-    Body, Content, FileDelta, Judgement, PreviewRecord, RecordType, Run, Shown, Side, Signer,
-    TestCounts, Waiver, Withdrawal,
+    Body, Content, FileDelta, Judgement, PreviewRecord, RecordType, Run, Sandbox, Shown, Side,
+    Signer, TestCounts, Waiver, Withdrawal,
 };
 use super::{coverage, proof};
 
@@ -127,6 +127,13 @@ fn write_run(run: &Run) -> Value {
     if !run.packages.is_empty() {
         ours.insert("packages".into(), json!(run.packages));
     }
+    if !run.retried.is_empty() {
+        ours.insert("retried".into(), json!(run.retried));
+    }
+    if *run.sandbox != Sandbox::default() {
+        let sandbox = json!({ "network": run.sandbox.network, "wrap": run.sandbox.wrap });
+        ours.insert("sandbox".into(), sandbox);
+    }
     insert_some(&mut ours, "coverage", run.coverage.as_ref().map(coverage::write));
     insert_some(&mut ours, "proof", run.proof.as_deref().map(proof::write));
     if let Some(tests) = &run.tests {
@@ -184,9 +191,15 @@ fn read_run(fields: &Fields) -> Result<Run, RecordError> {
         platform: ours.owned("platform")?,
         client: ours.owned("client")?,
         policy: ours.optional_sha256("policy")?,
-        packages: match ours.optional("packages") {
-            Some(_) => ours.texts("packages")?,
-            None => Vec::new(),
+        packages: texts_if_any(&ours, "packages")?,
+        retried: texts_if_any(&ours, "retried")?,
+        sandbox: match ours.optional("sandbox") {
+            None => Box::default(),
+            Some(_) => {
+                let sandbox = ours.object("sandbox")?;
+                let (network, wrap) = (sandbox.flag("network")?, sandbox.texts("wrap")?);
+                Box::new(Sandbox { network, wrap })
+            }
         },
         tests,
         coverage: ours
@@ -199,6 +212,10 @@ fn read_run(fields: &Fields) -> Result<Run, RecordError> {
             .transpose()?,
         by: read_signer(&ours.object("by")?)?,
     })
+}
+
+fn texts_if_any(fields: &Fields, name: &str) -> Result<Vec<String>, RecordError> {
+    fields.optional(name).map_or(Ok(Vec::new()), |_| fields.texts(name))
 }
 
 fn write_preview(record: &PreviewRecord) -> Value {

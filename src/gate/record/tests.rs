@@ -355,6 +355,8 @@ fn any_body() -> impl Strategy<Value = Body> {
                     summary: "12 tests passed".into(),
                     duration_ms,
                     packages: argv.iter().take(1).cloned().collect(),
+                    retried: argv.iter().skip(1).cloned().collect(),
+                    sandbox: Box::new(Sandbox { network: passed, wrap: argv.clone() }),
                     argv,
                     environment,
                     platform: "linux x86_64".into(),

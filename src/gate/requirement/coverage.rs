@@ -118,12 +118,22 @@ pub fn judge(
     } else if !unmeasured.is_empty() {
         parts.push(not_measured(&unmeasured));
     }
+    let left = |name: &String| super::tests::deferred(case, evidence, name).is_some();
+    let deferred = !low && !numbers.missing.is_empty() && numbers.missing.iter().all(left);
     let again = format!("countersign test {}", case.range);
     let explain = format!("countersign explain {} --rule {}", case.range, obligation.rule.id);
     let next = if numbers.missing.is_empty() { explain } else { again };
     Outcome {
-        state: if low { State::Failed } else { State::Missing },
-        code: if low { Code::CoverageLow } else { Code::CoverageUnmeasured },
+        state: match (low, deferred) {
+            (true, _) => State::Failed,
+            (false, true) => State::Deferred,
+            (false, false) => State::Missing,
+        },
+        code: match (low, deferred) {
+            (true, _) => Code::CoverageLow,
+            (false, true) => Code::TestsDeferred,
+            (false, false) => Code::CoverageUnmeasured,
+        },
         detail: parts.join("; "),
         next: Some(next),
         people: Vec::new(),

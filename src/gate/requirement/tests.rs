@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use super::coverage::{described, excerpt, text_of};
 use super::{Outcome, Requirement};
-use crate::gate::change::Oid;
+use crate::gate::change::{Oid, printable};
 use crate::gate::evidence::{Evidence, LedgerView};
 use crate::gate::obligation::{Case, Obligation};
 use crate::gate::packages::Affected;
-use crate::gate::policy::TestCommand;
+use crate::gate::policy::{Stage, TestCommand};
 use crate::gate::proof::{Proof, Result as ProofResult, subject};
+use crate::gate::record::Run;
 use crate::gate::run::{Counting, Standing, counting_passes, key, standing};
 use crate::gate::verdict::{Code, Finding, Level, State};
 
@@ -85,6 +86,16 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
             next,
             people: Vec::new(),
         },
+        Standing::Missing(_) if deferred(case, evidence, &test.name).is_some() => {
+            let why = deferred(case, evidence, &test.name).unwrap_or_default();
+            Outcome {
+                state: State::Deferred,
+                code: Code::TestsDeferred,
+                detail: format!("`{}` is deferred to the server{packages}: {why}", test.name),
+                next,
+                people: Vec::new(),
+            }
+        }
         Standing::Missing(refused) => {
             let why = match refused.first() {
                 Some((id, refusal)) => format!(
@@ -105,6 +116,12 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
             }
         }
     }
+}
+
+/// Why a push leaves a test to the server; `None`: it does not, or it lands.
+pub fn deferred<'e>(case: &Case<'_>, evidence: &'e Evidence, test: &str) -> Option<&'e str> {
+    let why = evidence.deferred.get(test)?;
+    (case.stage == Stage::Push).then_some(why.as_str())
 }
 
 /// Whether a test that passed notices the assisted lines of the change.
@@ -178,6 +195,7 @@ pub fn places(case: &Case<'_>, names: &[String], evidence: &Evidence) -> Vec<Fin
         if passes.is_empty() {
             continue;
         }
+        findings.extend(flaky(test, &passes));
         match noticed(case, test, ledger, &counting, digest) {
             Noticed::Not(proof) => findings.extend(proof.hunks.iter().map(|(path, lines)| {
                 let what = format!("`{}` passes without {}", test.name, described(lines));
@@ -195,6 +213,19 @@ pub fn places(case: &Case<'_>, names: &[String], evidence: &Evidence) -> Vec<Fin
         }
     }
     findings
+}
+
+/// Says of a test that no pass of it came at once.
+fn flaky(test: &TestCommand, passes: &[(&str, &Run)]) -> Option<Finding> {
+    let least = passes.iter().map(|(_, run)| run).min_by_key(|run| run.retried.len())?;
+    let first = least.retried.first()?;
+    let what = format!(
+        "`{}` passed at attempt {} and failed before on the same tree: {}",
+        test.name,
+        least.retried.len() + 1,
+        printable(first)
+    );
+    Some(Finding::block(Code::TestsFlaky, what).at(Level::Warn))
 }
 
 /// The contents to show of the hunks that no test notices.

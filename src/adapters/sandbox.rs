@@ -1,0 +1,59 @@
+//! What a test is kept away from: a network of its own, through Linux' user
+//! namespaces and util-linux' `unshare` and `setpriv` (unshare(1), setpriv(1),
+//! user_namespaces(7), network_namespaces(7)).
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::process::Call;
+
+/// Ends unless the network is another than the one named, brings the loopback
+/// device up where `ip` is there to do it, and becomes the command without the
+/// capabilities that this took.
+const INNER: &str = "[ -n \"$1\" ] && [ \"$(readlink /proc/self/ns/net)\" != \"$1\" ] || exit 125; shift; ip link set lo up 2>/dev/null; exec setpriv --inh-caps=-all --ambient-caps=-all -- \"$@\"";
+
+/// The words to put in front of a command that shall reach nothing but its own
+/// loopback device. They were tried: a command behind them was seen in another
+/// network than ours. Fails with the reason, safe to print after neutralising.
+pub(super) fn without_network(
+    folder: &Path,
+    environment: &[(OsString, OsString)],
+) -> Result<Vec<OsString>, String> {
+    if !cfg!(target_os = "linux") {
+        return Err("only Linux can do that; `wrap` may name a program that can".to_owned());
+    }
+    let network = |words: &[OsString]| {
+        let Some((program, arguments)) = words.split_first() else { return Err(String::new()) };
+        let mut call = Call::new(program, folder).only_these_variables().args(arguments);
+        for (name, value) in environment {
+            call = call.env(name, value);
+        }
+        let output = call.run().map_err(|error| super::runner::chain(&error))?;
+        match String::from_utf8_lossy(&output.stdout).trim() {
+            name if output.success() && name.starts_with("net:[") => Ok(name.to_owned()),
+            _ => Err(output.complaint()),
+        }
+    };
+    let read = ["readlink", "/proc/self/ns/net"].map(OsString::from);
+    let ours = network(&read)?;
+    let mut words: Vec<OsString> = [
+        "unshare",
+        "--user",
+        "--map-current-user",
+        "--keep-caps",
+        "--net",
+        "--",
+        "sh",
+        "-c",
+        INNER,
+        "sh",
+    ]
+    .map(OsString::from)
+    .to_vec();
+    words.push(ours.clone().into());
+    let theirs = network(&[&words[..], &read].concat())?;
+    if theirs == ours {
+        return Err("a command behind `unshare` has the same network".to_owned());
+    }
+    Ok(words)
+}
