@@ -9,7 +9,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::approval::{Situation, made_at_the_latest};
+use super::approval::{Situation, made_at_the_latest, signatory};
 use super::attribution::Attribution;
 use super::change::{Change, Entry, FileChange, Oid, RepoPath, printable};
 use super::evidence::{Dated, Evidence, Landing, LedgerView, Moves, Need, Waived};
@@ -147,7 +147,7 @@ fn granted<'p>(
 ) -> Option<(&'p str, &'p WaiverRule)> {
     let table = case.policy.waiver.as_ref()?;
     let SignatureState::Good(signature) = &signed.signature else { return None };
-    let person = case.policy.owner(&signature.fingerprint)?;
+    let (person, _) = signatory(case.policy, signature)?;
     let may = person.kind == PersonKind::Human
         && table.from.iter().any(|group| case.policy.is_member(&person.name, group));
     let here = case.policy.trust.repo_id.as_ref() == Some(&waiver.content.repo)

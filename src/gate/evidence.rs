@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Commit, Entry, Oid, RepoPath};
 use super::packages::Affected;
-use super::record::SignedRecord;
+use super::record::{SignedRecord, SshSignature};
 use super::shared_modules::Modules;
 use super::time::Timestamp;
 
@@ -140,8 +140,8 @@ pub struct Evidence {
     pub deferred: Deferred,
     /// By the name of a test, the packages that it runs for; absent: for all there is.
     pub packages: BTreeMap<String, Affected>,
-    /// Commit to the fingerprint (`SHA256:…`) of the key with a good signature over it; `None`: not signed.
-    pub commit_signers: Answer<BTreeMap<Oid, Option<String>>>,
+    /// Commit to the good signature over it; `None`: not signed.
+    pub commit_signers: Answer<BTreeMap<Oid, Option<SshSignature>>>,
     /// Ids of the records that stood in the ledger at a commit.
     pub ledger_cuts: BTreeMap<Oid, Answer<BTreeSet<String>>>,
     /// What stands on the target's tip.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::approval::Counted;
+use super::approval::{Counted, signatory};
 use super::evidence::Evidence;
 use super::judge::{Lifted, lifted};
 use super::obligation::{Case, Match, Obligation, matches};
@@ -339,10 +339,8 @@ fn runs(case: &Case<'_>, evidence: &Evidence, names: &[String]) -> Vec<Explained
 /// Who made a record, by its key alone.
 fn by(case: &Case<'_>, signed: &SignedRecord) -> String {
     match &signed.signature {
-        SignatureState::Good(signature) => case
-            .policy
-            .owner(&signature.fingerprint)
-            .map_or_else(|| signature.fingerprint.clone(), |person| person.name.clone()),
+        SignatureState::Good(signature) => signatory(case.policy, signature)
+            .map_or_else(|| signature.fingerprint.clone(), |(person, _)| person.name.clone()),
         SignatureState::Unsigned if signed.own => "this clone, unsigned".to_owned(),
         SignatureState::Unsigned => "unsigned".to_owned(),
         SignatureState::Bad(_) => "a signature that does not hold".to_owned(),

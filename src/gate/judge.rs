@@ -1,9 +1,11 @@
 //! From obligations and evidence to a verdict.
 
+use super::approval::grants;
 use super::change::RepoPath;
 use super::evidence::Evidence;
 use super::obligation::{Case, Obligation, POLICY_CHANGE};
 use super::policy::{Stage, Unless};
+use super::record::SshSignature;
 use super::requirement::approvals::Prepared;
 use super::requirement::{self, Outcome};
 use super::verdict::{Code, Finding, Judged, Level, State, Verdict};
@@ -52,17 +54,16 @@ pub fn lifted(case: &Case<'_>, unless: &Unless, evidence: &Evidence) -> Lifted {
         return Lifted::NotYet;
     }
     let Ok(signers) = &evidence.commit_signers else { return Lifted::No };
-    let by_such_a_person = |fingerprint: &str| {
-        case.policy.owner(fingerprint).is_some_and(|person| {
+    let by_such_a_person = |signature: &SshSignature| {
+        grants(case.policy, signature).is_some_and(|person| {
             person.kind == super::policy::PersonKind::Human
                 && unless.author.iter().any(|group| case.policy.is_member(&person.name, group))
-                && !case.policy.revoked.iter().any(|revoked| revoked.key == fingerprint)
         })
     };
     // Without commits (a rewind, or an index judged as if it were to land) nobody signed anything.
     let all = case.has_ids()
         && case.change.commits.iter().all(|commit| {
-            signers.get(&commit.id).and_then(Option::as_deref).is_some_and(by_such_a_person)
+            signers.get(&commit.id).and_then(Option::as_ref).is_some_and(by_such_a_person)
         });
     if all { Lifted::Yes } else { Lifted::No }
 }

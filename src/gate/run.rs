@@ -9,11 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
+use super::approval::{Reason, in_force, revocations, signatory};
 use super::change::{Entry, Oid, RepoPath};
 use super::evidence::Answer;
 use super::packages::Affected;
 use super::policy::{Accept, PersonKind, Policy, PreviewCommand, Stage, TestCommand};
-use super::record::{Body, Run, SignatureState, SignedRecord};
+use super::record::{Body, Run, SignatureState, SignedRecord, SshSignature};
 
 /// Returns the key under which results of `test` are recorded: its definition
 /// and the digest of what it depends on (see [`inputs_digest`]).
@@ -159,6 +160,8 @@ pub enum Refusal {
     BadSignature(String),
     #[error("no person of the policy owns its key {0}")]
     UnknownKey(String),
+    #[error(transparent)]
+    Certificate(Reason),
     #[error("its key {0} is revoked")]
     Revoked(String),
     #[error(
@@ -247,11 +250,11 @@ fn kind(record: &SignedRecord, counting: &Counting<'_>) -> Result<Kind, Refusal>
         SignatureState::Bad(why) => return Err(Refusal::BadSignature(why.clone())),
         SignatureState::Good(signature) => signature,
     };
-    let key = &signature.fingerprint;
-    not_revoked(record, key, counting)?;
-    let Some(person) = counting.policy.owner(key) else {
-        return Err(Refusal::UnknownKey(key.clone()));
+    not_revoked(record, signature, counting)?;
+    let Some((person, _)) = signatory(counting.policy, signature) else {
+        return Err(Refusal::UnknownKey(signature.fingerprint.clone()));
     };
+    in_force(signature, Some(record.record.body.at())).map_err(Refusal::Certificate)?;
     match person.kind {
         PersonKind::Human => Ok(Kind::LocalSigned),
         PersonKind::Service => Ok(Kind::Ci),
@@ -261,8 +264,13 @@ fn kind(record: &SignedRecord, counting: &Counting<'_>) -> Result<Kind, Refusal>
 
 /// A revoked key's records count only where they stood in the ledger at the
 /// commit that the policy names.
-fn not_revoked(record: &SignedRecord, key: &str, counting: &Counting<'_>) -> Result<(), Refusal> {
-    for revoked in counting.policy.revoked.iter().filter(|it| it.key == key) {
+fn not_revoked(
+    record: &SignedRecord,
+    signature: &SshSignature,
+    counting: &Counting<'_>,
+) -> Result<(), Refusal> {
+    for revoked in revocations(counting.policy, signature) {
+        let key = &revoked.key;
         let Some(after) = &revoked.after else { return Err(Refusal::Revoked(key.to_owned())) };
         match counting.ledger_cuts.get(after) {
             Some(Ok(stood)) if stood.contains(&record.record.id) => {}
@@ -425,6 +433,7 @@ mod tests {
             openssh: format!("ssh-ed25519 {name}"),
             fingerprint: format!("SHA256:{name}"),
             presence: Presence::None,
+            cert_authority: false,
         };
         let keys = vec![key];
         (name.to_owned(), Person { name: name.to_owned(), kind, emails: Vec::new(), keys })
@@ -521,6 +530,7 @@ mod tests {
             Some(name) => SignatureState::Good(SshSignature {
                 fingerprint: format!("SHA256:{name}"),
                 flags: None,
+                certificate: None,
             }),
         };
         let record = Record { id: id.to_owned(), body: Body::Run(run) };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::approval::signatory;
 use super::change::{Change, Oid, RepoPath};
 use super::evidence::Evidence;
 use super::explain::explain;
@@ -236,7 +237,7 @@ fn record(
 ) -> TrailRecord {
     let (by, signature) = match &signed.signature {
         SignatureState::Good(good) => {
-            let owner = policy.owner(&good.fingerprint).map(|it| it.name.clone());
+            let owner = signatory(policy, good).map(|(person, _)| person.name.clone());
             (Some(owner.unwrap_or_else(|| good.fingerprint.clone())), "good".to_owned())
         }
         SignatureState::Unsigned => (None, "unsigned".to_owned()),

@@ -9,10 +9,9 @@ use crate::adapters::ledger::{Wanted, Words};
 use crate::gate::change::{FileChange, RepoPath, printable};
 use crate::gate::judge::judge as judge_case;
 use crate::gate::obligation::POLICY_CHANGE;
-use crate::gate::policy::{Policy, Stage};
+use crate::gate::policy::Stage;
 use crate::gate::record::{
-    self, Body, Content, FileDelta, Record, RecordType, Shown, SignatureState, SignedRecord,
-    SshSignature, Waiver,
+    self, Body, Content, FileDelta, Record, RecordType, Shown, SignatureState, SignedRecord, Waiver,
 };
 use crate::gate::requirement::preview;
 use crate::gate::time::{Timestamp, parse_length};
@@ -157,11 +156,7 @@ impl Draft {
     pub fn outlook(&self) -> Result<Vec<Judged>, Error> {
         let internal = |error| Error::new(ErrorKind::Internal, error);
         let (record, _) = Record::write(&self.body).map_err(internal)?;
-        let signature = SshSignature {
-            fingerprint: self.hand.fingerprint.clone(),
-            flags: flags_to_come(&self.trusted.policy, &self.hand.fingerprint),
-        };
-        let signature = SignatureState::Good(signature);
+        let signature = SignatureState::Good(self.hand.signature.clone());
         let mut evidence = self.judgement.evidence.clone();
         if let Ok(ledger) = &mut evidence.ledger {
             let is_approval = |it: &SignedRecord| matches!(it.record.body, Body::Approval(_));
@@ -311,14 +306,6 @@ fn assistance(judgement: &Judgement, is_shown: impl Fn(&RepoPath) -> bool) -> Sh
         agents: agents.into_iter().collect(),
         ..Shown::default()
     }
-}
-
-/// The flags byte that this key's signature is going to have: a security key is
-/// touched, and shows its PIN where the policy expects it to.
-fn flags_to_come(policy: &Policy, fingerprint: &str) -> Option<u8> {
-    let keys = policy.people.values().flat_map(|person| &person.keys);
-    let key = keys.into_iter().find(|key| key.fingerprint == fingerprint)?;
-    key.openssh.starts_with("sk-").then_some(0x05)
 }
 
 /// The previews that an approver is shown, and whose ids the approval carries.

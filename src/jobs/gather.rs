@@ -12,7 +12,7 @@ use crate::gate::evidence::{
     Answer, BlobMerge, Bounds, Dated, Evidence, Landing, LedgerView, Moves, Need, Waived,
 };
 use crate::gate::obligation::{Case, Obligation};
-use crate::gate::record::SignatureState;
+use crate::gate::record::{SignatureState, SshSignature};
 use crate::gate::requirement::approval_needs::further_needs;
 use crate::gate::requirement::{coverage, tests};
 use crate::gate::run::key;
@@ -301,8 +301,8 @@ fn wanted(case: &Case<'_>, inputs: &BTreeMap<String, Answer<String>>) -> Wanted 
     Wanted::About(words)
 }
 
-/// The keys with a good signature over the commits of the range.
-fn signers(world: &World, case: &Case<'_>) -> Answer<BTreeMap<Oid, Option<String>>> {
+/// The good signatures over the commits of the range.
+fn signers(world: &World, case: &Case<'_>) -> Answer<BTreeMap<Oid, Option<SshSignature>>> {
     let commits: Vec<Oid> = case.change.commits.iter().map(|commit| commit.id.clone()).collect();
     let signatures =
         world.git.commit_signatures(&commits).map_err(|error| Error::from(error).chain())?;
@@ -311,11 +311,12 @@ fn signers(world: &World, case: &Case<'_>) -> Answer<BTreeMap<Oid, Option<String
             .get(&commit)
             .and_then(Option::as_ref)
             .map(|signed| signature::verify_commit(&signed.payload, &signed.signature));
-        let fingerprint = match state {
-            Some(SignatureState::Good(signature)) => Some(signature.fingerprint),
+        // Nothing but its own word says when a commit was made: a certificate has to be valid now.
+        let signature = match state {
+            Some(SignatureState::Good(signature)) => Some(signature.accepted_at(case.now)),
             Some(SignatureState::Unsigned | SignatureState::Bad(_)) | None => None,
         };
-        (commit, fingerprint)
+        (commit, signature)
     };
     Ok(commits.into_iter().map(signer).collect())
 }

@@ -10,7 +10,7 @@ use crate::adapters::git::{GitError, hunks};
 use crate::adapters::process::Call;
 use crate::gate::change::{Entry, FileChange, Oid, RepoPath};
 use crate::gate::record::canonical::sha256;
-use crate::gate::review::{Contents, RawHunk, Review, approved_before, standing};
+use crate::gate::review::{ApprovedContent, Contents, RawHunk, Review, approved_before, standing};
 use crate::gate::time::Timestamp;
 
 use super::judgement::Judgement;
@@ -51,12 +51,11 @@ pub fn review(
     }
     let news: BTreeMap<&RepoPath, &FileChange> =
         judgement.change.files.iter().map(|it| (&it.path, it)).collect();
-    for (path, (person, oid)) in approved_before(&standing, person) {
-        let Some(new) = news.get(&path).and_then(|it| it.new.as_ref()) else { continue };
-        let approved = Entry { mode: new.mode, oid };
+    for (path, (person, approved)) in approved_before(&standing, person) {
+        let Some(file) = news.get(&path) else { continue };
         // An approved version that is not here (any more) costs only this view.
-        match compare(world, Some(&approved), Some(new)) {
-            Ok(Ok(hunks)) if !hunks.is_empty() => {
+        match compare_since(world, &approved, file) {
+            Ok(Some(hunks)) if !hunks.is_empty() => {
                 contents.since.insert(path, (person, hunks));
             }
             Ok(_) | Err(_) => {}
@@ -89,6 +88,28 @@ fn compare(
         return Ok(Err(format!("binary: {old} bytes before, {new} bytes now")));
     }
     Ok(Ok(hunks(&old, &new)?))
+}
+
+/// Compares what was approved of a file with what it is now; `None`: there are no
+/// lines to show. Where the file is another one on the target by now, the
+/// approved change is merged into that first, so that what others did there is
+/// not shown as new.
+fn compare_since(
+    world: &World,
+    approved: &ApprovedContent,
+    file: &FileChange,
+) -> Result<Option<Vec<RawHunk>>, Error> {
+    let Some(new) = &file.new else { return Ok(None) };
+    let (Some(base), Some(target)) = (&approved.moved, &file.old) else {
+        let approved = Entry { mode: new.mode, oid: approved.new.clone() };
+        return Ok(compare(world, Some(&approved), Some(new))?.ok());
+    };
+    let merged = world.git.merge_texts(base, &approved.new, &target.oid)?;
+    let (Some(merged), Ok(now)) = (merged, text(world, Some(new))?) else { return Ok(None) };
+    if now.contains(&0) {
+        return Ok(None);
+    }
+    Ok(Some(hunks(&merged, &now)?))
 }
 
 fn text(world: &World, entry: Option<&Entry>) -> Result<Result<Vec<u8>, String>, Error> {

@@ -5,9 +5,10 @@ use std::path::Path;
 use crate::adapters::env;
 use crate::adapters::signature::{self, KeySource};
 use crate::adapters::store::Unpublished;
+use crate::gate::approval::{Reason, in_force, revocations, signatory, unknown};
 use crate::gate::change::{Change, Oid};
 use crate::gate::policy::{Person, PersonKind, Policy};
-use crate::gate::record::{Body, Content, Record, Signer};
+use crate::gate::record::{Body, Content, Record, Signer, SshSignature};
 
 use super::ambient::Surroundings;
 use super::judgement::catalogue;
@@ -23,6 +24,8 @@ pub struct Hand {
     pub person: String,
     /// `SHA256:…`
     pub fingerprint: String,
+    /// What the signature is going to show.
+    pub signature: SshSignature,
     key: KeySource,
     terminal: bool,
 }
@@ -52,10 +55,11 @@ impl Hand {
         let configured = world.git.config()?.get("user.signingkey");
         let home = world.env.home();
         let key = KeySource::choose(given, configured, home.as_deref(), &world.env.dir)?;
-        let fingerprint = signature::fingerprint_of(&key)?;
-        let person = owner(policy, &fingerprint, &key)?;
+        let signature = signature::signature_to_come(&key)?.accepted_at(world.env.now);
+        let person = owner(policy, &signature, &key)?;
         let terminal = terminal && world.env.stderr_is_terminal;
-        Ok(Hand { person: person.name.clone(), fingerprint, key, terminal })
+        let fingerprint = signature.fingerprint.clone();
+        Ok(Hand { person: person.name.clone(), fingerprint, signature, key, terminal })
     }
 
     /// What a record says of its signer.
@@ -127,11 +131,20 @@ pub fn content(
     })
 }
 
-fn owner<'p>(policy: &'p Policy, fingerprint: &str, key: &KeySource) -> Result<&'p Person, Error> {
-    let Some(person) = policy.owner(fingerprint) else {
-        let message = format!("the key {fingerprint} belongs to nobody in the trusted policy");
+fn owner<'p>(
+    policy: &'p Policy,
+    signature: &SshSignature,
+    key: &KeySource,
+) -> Result<&'p Person, Error> {
+    let refused = |reason: Reason| Error::new(ErrorKind::Policy, reason);
+    let Some((person, _)) = signatory(policy, signature) else {
+        let refused = refused(unknown(signature));
+        if signature.certificate.is_some() {
+            let hint = "have the authority's key added to your `keys` in countersign.toml on the target, with `cert_authority = true`, and the certificate made for one of your `emails`: `ssh-keygen -s AUTHORITY -I NAME -n ADDRESS KEY.pub`";
+            return Err(refused.hint(hint));
+        }
         let line = signature::public_line(key)?;
-        return Err(Error::new(ErrorKind::Policy, message).hint(format!(
+        return Err(refused.hint(format!(
             "have this added to countersign.toml on the target: `[people.NAME]` with `kind = \"human\"`, `emails = [\"…\"]` and `keys = [{{ key = \"{line}\" }}]`"
         )));
     };
@@ -139,8 +152,9 @@ fn owner<'p>(policy: &'p Policy, fingerprint: &str, key: &KeySource) -> Result<&
         let message = format!("the key is {}'s, who is no human in the policy", person.name);
         return Err(Error::new(ErrorKind::Policy, message));
     }
-    if policy.revoked.iter().any(|revoked| revoked.key == fingerprint) {
-        return Err(Error::new(ErrorKind::Policy, format!("the key {fingerprint} is revoked")));
+    if let Some(revoked) = revocations(policy, signature).next() {
+        return Err(refused(Reason::Revoked(revoked.key.clone())));
     }
+    in_force(signature, None).map_err(refused)?;
     Ok(person)
 }

@@ -18,6 +18,7 @@ use crate::adapters::hooks_dir::HooksDir;
 use crate::adapters::runner::{self, Order};
 use crate::adapters::signature::{self, KeySource};
 use crate::adapters::store::{Store, Unpublished};
+use crate::gate::approval::signatory;
 use crate::gate::change::{Change, Oid, RepoPath, printable};
 use crate::gate::evidence::{Answer, Deferred};
 use crate::gate::junit;
@@ -420,8 +421,9 @@ impl Signing {
         let home = place.env.home();
         let key = KeySource::choose(given, configured, home.as_deref(), &place.env.dir)
             .map_err(signing_error)?;
-        let fingerprint = signature::fingerprint_of(&key).map_err(signing_error)?;
-        let Some(person) = policy.owner(&fingerprint) else {
+        let signature = signature::signature_to_come(&key).map_err(signing_error)?;
+        let fingerprint = signature.fingerprint.clone();
+        let Some((person, _)) = signatory(policy, &signature) else {
             let error = format!("no person of the policy owns the key {fingerprint}");
             return Err(Error::usage(error)
                 .hint("`countersign policy show` lists the people and their keys"));

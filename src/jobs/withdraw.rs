@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::gate::approval::signatory;
 use crate::gate::record::{Body, SignatureState, Withdrawal};
 
 use super::ambient::Surroundings;
@@ -47,7 +48,7 @@ pub fn withdraw(
     let ledger = ledger(world, &trusted);
     let found = ledger.find(&options.record)?.signed;
     let signer = match &found.signature {
-        SignatureState::Good(good) => policy.owner(&good.fingerprint).map(|it| it.name.as_str()),
+        SignatureState::Good(good) => signatory(policy, good).map(|it| it.0.name.as_str()),
         SignatureState::Unsigned | SignatureState::Bad(_) => None,
     };
     if signer != Some(hand.person.as_str()) {

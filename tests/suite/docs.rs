@@ -263,12 +263,17 @@ const KNOWN: &[&str] = &[
     "Edited",
     "Truncated",
     "Replayed from another repository, a fork, another branch",
+    "Replayed after a later revert",
     "Duplicated key",
     "Duplicate JSON keys, non-canonical JSON",
     "A huge record",
     "A signature over other bytes",
     "wrong namespace",
     "key of a removed person",
+    "Expired certificate, or one that is not yet valid",
+    "A host certificate",
+    "A certificate for another principal",
+    "The authority of a removed person",
     "Back-dated",
     "Stale after an amend",
     "Self-approval by another address: case, plus-tag, a forge's noreply forms",
@@ -293,6 +298,8 @@ const KNOWN: &[&str] = &[
 
 /// What stands among the attacks to show that nothing else is refused.
 const COUNTERPARTS: &[&str] = &[
+    "a_certificate_in_its_time_counts",
+    "what_the_ledger_took_in_time_outlives_its_certificate",
     "the_genuine_one_counts",
     "only_what_an_assisted_commit_touched_is_assisted",
     "the_named_commands_lead_from_a_shallow_clone_of_one_branch_to_the_verdict",

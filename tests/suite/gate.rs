@@ -220,7 +220,8 @@ impl Scene {
     fn signed(&self, body: &Body, person: &str) -> SignedRecord {
         let (record, _) = Record::write(body).unwrap();
         let fingerprint = self.fingerprint(person);
-        let signature = SignatureState::Good(SshSignature { fingerprint, flags: None });
+        let signature =
+            SignatureState::Good(SshSignature { fingerprint, flags: None, certificate: None });
         SignedRecord { record, signature, own: false }
     }
 
@@ -670,7 +671,8 @@ fn only_signed_commits_lift_a_rule() {
     let scene = || Scene::new(&rules);
     let signed_by = |scene: Scene, person: &str| {
         let fingerprint = scene.fingerprint(person);
-        scene.with(|it| it.evidence.commit_signers = Ok([(oid('c'), Some(fingerprint))].into()))
+        let signature = SshSignature { fingerprint, flags: None, certificate: None };
+        scene.with(|it| it.evidence.commit_signers = Ok([(oid('c'), Some(signature))].into()))
     };
     check(scene().by("bo"), ASKED);
     check(signed_by(scene(), "bo"), FREE);

@@ -44,6 +44,7 @@ mod review;
 mod runner;
 mod scan;
 mod scenarios;
+mod security_key;
 mod server;
 mod shop;
 mod signals;

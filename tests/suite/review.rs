@@ -205,6 +205,59 @@ fn only_what_no_approval_covers_is_shown_again() {
     assert_eq!(judged(&shop.ana, &[])[0], "pass");
 }
 
+/// Somebody else is still to approve: who did so already reads nothing twice,
+/// not even after a rebase over other lines of the same file.
+#[test]
+fn what_carries_over_a_rebase_is_not_read_again() {
+    let policy = POLICY.replace(
+        "{ from = [\"senior\"] }",
+        "{ from = [\"senior\", \"ml\"], count = 2, carry = \"clean-merge\" }",
+    );
+    let Some(shop) = Shop::open(&policy) else { return };
+    let ana = &shop.ana;
+    let lines = |second: &str, tenth: &str| {
+        let line = |number: usize| match number {
+            2 => format!("{second}\n"),
+            10 => format!("{tenth}\n"),
+            number => format!("line {number}\n"),
+        };
+        (1..=20).map(line).collect::<String>()
+    };
+    ana.write("src/a.rs", lines("two", "ten"));
+    commit_unwatched(ana, "start");
+    ana.git(&["push", "-q", "origin", "main"]);
+    ana.git(&["switch", "-q", "-c", "topic"]);
+    ana.write("src/a.rs", lines("two", "dix")).write("src/b.rs", "b\n");
+    commit_unwatched(ana, "dix");
+    crate::shop::approve(ana, "bo", None);
+    ana.git(&["switch", "-q", "main"]);
+    ana.write("src/a.rs", lines("deux", "ten"));
+    commit_unwatched(ana, "deux");
+    ana.git(&["push", "-q", "origin", "main"]);
+    ana.git(&["switch", "-q", "topic"]);
+    ana.git(&["-c", "core.hooksPath=/dev/null", "rebase", "-q", "main"]);
+    assert_eq!(judged(ana, &[])[1], "code approvals missing");
+    let (code, said) = bo(ana, &["--since-approved"]).end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("an earlier approval covers 2 files: nothing is left"), "{said}");
+    let said = countersign(ana, &["review", "--format", "markdown"]);
+    assert!(
+        said.text.contains("- `bo` approved it, and that merges cleanly into this, "),
+        "{}",
+        said.text
+    );
+    // Another line of it, and what was approved of it is shown as known.
+    ana.write("src/a.rs", lines("deux", "dix").replace("line 18", "dix-huit"));
+    commit_unwatched(ana, "dix-huit");
+    let mut bo = bo(ana, &["--since-approved"]);
+    bo.wait_for("1 file, +");
+    let page = bo.press_for("\r", "file 1 of 1");
+    assert!(page.contains("only what changed since bo approved it"), "{page}");
+    assert!(page.contains("- line 18\n") && !page.contains("deux"), "{page}");
+    bo.press("q");
+    assert_eq!(bo.end().0, Some(1));
+}
+
 #[test]
 fn an_author_learns_that_signing_would_not_count() {
     let Some(shop) = changed() else { return };

@@ -147,6 +147,64 @@ fn the_checkout_is_reviewed_once_and_then_only_what_is_new() {
     tells_an_auditor(&shop);
 }
 
+/// Twenty lines of the cart, some of them replaced.
+fn lines(replaced: &[(usize, &str)]) -> String {
+    let line = |number: usize| {
+        let other = replaced.iter().find(|(it, _)| *it == number);
+        other.map_or(format!("// line {number}\n"), |(_, text)| format!("{text}\n"))
+    };
+    (1..=20).map(line).collect()
+}
+
+#[test]
+fn who_rebases_over_the_same_file_is_not_asked_again() {
+    let Some(shop) = example() else { return };
+    main_moves(&shop, CART, &lines(&[]));
+    chi_rebases(&shop);
+    let round = "fn round() {}\n";
+    let cart = lines(&[(10, "fn total() { round() }")]);
+    the_agent_commits(&shop, &[(CART, &cart), (ROUND, round)], "round totals");
+    offered(&shop);
+    let bo = Reviewer::of(&shop, "bo");
+    let mut terminal = bo.sits_down(&[]);
+    terminal.wait_for("enter begins");
+    terminal.press_for("\r", "file 1 of 2");
+    terminal.press_for("a", "file 2 of 2");
+    terminal.press_for("a", "what will be signed");
+    bo.signs(terminal);
+    let satisfied = ["checkout-assisted approvals satisfied"];
+    assert_eq!(approvals(&shop), satisfied);
+
+    // Somebody changed another place of the same file meanwhile.
+    main_moves(&shop, CART, &lines(&[(2, "// on main")]));
+    chi_rebases(&shop);
+    assert_eq!(approvals(&shop), satisfied);
+    let (code, said) = bo.sits_down(&["--since-approved"]).end();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("an earlier approval covers 2 files: nothing is left"), "{said}");
+
+    // One line more: asked for that file, and shown that line, not those of main.
+    let cart = lines(&[(2, "// on main"), (10, "fn total() { round() }"), (18, "// more")]);
+    the_agent_commits(&shop, &[(CART, &cart)], "say more");
+    offered(&shop);
+    assert_eq!(approvals(&shop), ["checkout-assisted approvals missing"]);
+    let mut terminal = bo.sits_down(&["--since-approved"]);
+    terminal.wait_for("1 file, +");
+    let page = terminal.press_for("\r", "file 1 of 1");
+    assert!(
+        page.contains(CART) && page.contains("only what changed since bo approved it"),
+        "{page}"
+    );
+    assert!(page.contains("- // line 18\n") && page.contains("+ // more\n"), "{page}");
+    assert!(!page.contains("on main") && !page.contains("fn total"), "{page}");
+    let end = terminal.press_for("a", "what will be signed");
+    assert!(end.contains("checkout-assisted (2 of 2 files): approved by bo"), "{end}");
+    bo.signs(terminal);
+    assert_eq!(approvals(&shop), satisfied);
+    ci(&shop, "checkout-unit");
+    lands(&shop);
+}
+
 /// What landed is shown to be complete, in any clone; what landed past the
 /// gate is shown not to be, and that change alone.
 #[track_caller]

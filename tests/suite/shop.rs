@@ -114,9 +114,14 @@ impl Shop {
 
 /// Makes a key in the home folder; its public line. `None` where ssh-keygen is absent.
 pub(crate) fn make_key(repo: &TestRepo, name: &str) -> Option<String> {
+    make_key_of(repo, name, &["-t", "ed25519"])
+}
+
+/// The same of any kind that ssh-keygen makes.
+pub(crate) fn make_key_of(repo: &TestRepo, name: &str, kind: &[&str]) -> Option<String> {
     let key = key_of(repo, name);
     let mut command = repo.command("ssh-keygen");
-    command.args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(&key);
+    command.arg("-q").args(kind).args(["-N", "", "-C", "", "-f"]).arg(&key);
     match command.status() {
         Ok(status) => assert!(status.success()),
         Err(_) => {

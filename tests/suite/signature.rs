@@ -4,13 +4,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use countersign::adapters::signature::{
-    KeySource, fingerprint_of, public_line, sign, verify, verify_commit,
+    KeySource, fingerprint_of, public_line, sign, signature_to_come, verify, verify_commit,
 };
 use countersign::gate::record::SignatureState;
-use sha2::{Digest, Sha256};
-use ssh_key::private::{Ed25519Keypair, KeypairData};
-use ssh_key::public::{Ed25519PublicKey, KeyData, SkEd25519};
-use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey, Signature, SshSig};
+
+use crate::security_key::{SecurityKey, with_flags};
 
 const NAMESPACE: &str = "countersign-approval-v1";
 const MESSAGE: &[u8] = b"{\"what\":\"is signed\"}\n";
@@ -175,61 +173,106 @@ fn a_locked_key_shows_its_public_half() {
     assert!(fingerprint_of(&KeySource::File(path)).unwrap().starts_with("SHA256:"));
 }
 
-/// The key's own signature, without the envelope.
-fn raw_signature<K: ssh_key::SigningKey>(key: &K, message: &[u8]) -> Signature {
-    key.try_sign(message).unwrap()
-}
-
-/// Signs as a security key would, in software, with any flags: OpenSSH's
-/// PROTOCOL.u2f says what is signed.
-fn security_key_signature(flags: u8) -> (String, String) {
-    let pair = Ed25519Keypair::from_seed(&[7; 32]);
-    let application = "ssh:";
-    let public = KeyData::SkEd25519(SkEd25519::new(Ed25519PublicKey(pair.public.0), application));
-    let trailer = [flags, 0, 0, 0, 42];
-    let mut signed = Sha256::digest(application).to_vec();
-    signed.extend(trailer);
-    signed
-        .extend(Sha256::digest(SshSig::signed_data(NAMESPACE, HashAlg::Sha512, MESSAGE).unwrap()));
-    let plain = PrivateKey::new(KeypairData::Ed25519(pair), "").unwrap();
-    let signature: Signature = raw_signature(&plain, &signed);
-    let mut bytes = signature.as_bytes().to_vec();
-    bytes.extend(trailer);
-    let signature = Signature::new(Algorithm::SkEd25519, bytes).unwrap();
-    let armoured = SshSig::new(public.clone(), NAMESPACE, HashAlg::Sha512, signature).unwrap();
-    (PublicKey::from(public).to_openssh().unwrap(), armoured.to_pem(LineEnding::LF).unwrap())
-}
-
 #[test]
 fn a_security_keys_flags_are_read_and_cannot_be_changed() {
     let here = ssh_keygen_is_here();
     let folder = tempfile::tempdir().unwrap();
-    for flags in [0x00, 0x01, 0x05] {
-        let (public, signature) = security_key_signature(flags);
-        // ssh-keygen says "Good" even to flags 0: the reason why we read them.
-        if here {
-            assert_eq!(
-                both(folder.path(), &public, &signature, NAMESPACE, MESSAGE),
-                Some(Some(flags))
-            );
+    let keys: Vec<SecurityKey> =
+        std::iter::once(SecurityKey::ed25519()).chain(SecurityKey::ecdsa()).collect();
+    for key in &keys {
+        let public = key.public_line();
+        let plain = KeySource::Agent(public.clone());
+        assert_eq!(signature_to_come(&plain).unwrap().flags, Some(0x05));
+        for (flags, counter) in [(0x00, 0), (0x01, 42), (0x05, u32::MAX), (0x04, 1)] {
+            let signature = key.sign(flags, counter, NAMESPACE, MESSAGE);
+            // ssh-keygen says "Good" even to flags 0: the reason why we read them.
+            if here {
+                let said = both(folder.path(), &public, &signature, NAMESPACE, MESSAGE);
+                assert_eq!(said, Some(Some(flags)));
+            }
+            let good = match verify(MESSAGE, signature.as_bytes(), NAMESPACE) {
+                SignatureState::Good(good) => good,
+                other => panic!("the signature holds: {other:?}"),
+            };
+            assert_eq!((good.flags, good.fingerprint), (Some(flags), key.fingerprint()));
+            let forged = with_flags(&signature, flags ^ 0x01);
+            assert!(matches!(
+                verify(MESSAGE, forged.as_bytes(), NAMESPACE),
+                SignatureState::Bad(_)
+            ));
+            if here {
+                assert_eq!(both(folder.path(), &public, &forged, NAMESPACE, MESSAGE), None);
+            }
         }
-        let SignatureState::Good(good) = verify(MESSAGE, signature.as_bytes(), NAMESPACE) else {
-            panic!("the signature holds");
-        };
-        assert_eq!(good.flags, Some(flags));
     }
-    let forged = flip_the_flags(&security_key_signature(0x00).1);
-    assert!(matches!(verify(MESSAGE, forged.as_bytes(), NAMESPACE), SignatureState::Bad(_)));
 }
 
-fn flip_the_flags(armoured: &str) -> String {
-    let parsed = SshSig::from_pem(armoured).unwrap();
-    let mut bytes = parsed.signature_bytes().to_vec();
-    let at = bytes.len() - 5;
-    bytes[at] = 0x01;
-    let signature = Signature::new(Algorithm::SkEd25519, bytes).unwrap();
-    SshSig::new(parsed.public_key().clone(), NAMESPACE, HashAlg::Sha512, signature)
-        .unwrap()
-        .to_pem(LineEnding::LF)
-        .unwrap()
+/// What ssh-keygen says of certificates, for every kind of key and authority.
+#[test]
+fn certificates_hold_where_ssh_keygen_says_so() {
+    if !ssh_keygen_is_here() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let kinds: [(&str, &[&str]); 5] = [
+        ("ed25519", &["-t", "ed25519"]),
+        ("p256", &["-t", "ecdsa", "-b", "256"]),
+        ("p384", &["-t", "ecdsa", "-b", "384"]),
+        ("p521", &["-t", "ecdsa", "-b", "521"]),
+        ("rsa", &["-t", "rsa", "-b", "2048"]),
+    ];
+    for (at, (name, arguments)) in kinds.into_iter().enumerate() {
+        let KeySource::File(key) = generate(folder.path(), name, arguments) else { panic!() };
+        let (of, options) = kinds[(at + 1) % kinds.len()];
+        let authority = generate(folder.path(), &format!("{of}-authority"), options);
+        let KeySource::File(authority_file) = &authority else { panic!() };
+        let certify = |words: &[&str]| {
+            let status = Command::new("ssh-keygen")
+                .args(["-q", "-I", "ana", "-s"])
+                .arg(authority_file)
+                .args(words)
+                .arg(key.with_extension("pub"))
+                .status()
+                .unwrap();
+            assert!(status.success());
+        };
+        let certificate = KeySource::File(folder.path().join(format!("{name}-cert.pub")));
+        let line = public_line(&authority).unwrap();
+        let allowed = format!("cert-authority,namespaces=\"{NAMESPACE}\" {line}");
+        // Never over, and over in the year 2038.
+        for validity in [&[][..], &["-V", "20200101:20380101"]] {
+            certify(&[&["-n", "ana,ana@example.com"], validity].concat());
+            let signature = sign(MESSAGE, NAMESPACE, &certificate, false).unwrap();
+            let check = |signature: &str, namespace: &str, message: &[u8]| {
+                both(folder.path(), &allowed, signature, namespace, message)
+            };
+            assert_eq!(check(&signature, NAMESPACE, MESSAGE), Some(None), "{name}");
+            assert_eq!(check(&signature, NAMESPACE, b"else"), None, "{name}");
+            assert_eq!(check(&signature, "countersign-run-v1", MESSAGE), None, "{name}");
+            let SignatureState::Good(good) = verify(MESSAGE, signature.as_bytes(), NAMESPACE)
+            else {
+                panic!()
+            };
+            assert_eq!(good, signature_to_come(&certificate).unwrap());
+            assert_eq!(good.fingerprint, fingerprint_of(&KeySource::File(key.clone())).unwrap());
+            let facts = good.certificate.unwrap();
+            assert_eq!(facts.authority, fingerprint_of(&authority).unwrap());
+            assert_eq!(facts.principals, ["ana", "ana@example.com"]);
+            let over = if validity.is_empty() { i64::MAX } else { 2_145_916_800 };
+            assert_eq!(facts.valid_before.0, over);
+            // Every byte of it is signed by somebody.
+            let body: Vec<usize> =
+                (0..signature.len()).filter(|at| signature.as_bytes()[*at] == b'Q').collect();
+            for at in body.iter().copied().step_by(body.len() / 8 + 1) {
+                let mut broken = signature.clone();
+                broken.replace_range(at..=at, "q");
+                let ours = verify(MESSAGE, broken.as_bytes(), NAMESPACE);
+                assert!(matches!(ours, SignatureState::Bad(_)), "{name} {at}: {ours:?}");
+            }
+        }
+        for refused in [&["-h", "-n", "ana"][..], &["-n", "ana", "-O", "force-command=x"], &[]] {
+            certify(refused);
+            assert!(signature_to_come(&certificate).is_err(), "{name} {refused:?}");
+        }
+    }
 }

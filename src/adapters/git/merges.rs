@@ -130,6 +130,25 @@ impl Git {
         Ok(answers)
     }
 
+    /// Returns what a three-way merge of these blobs gives; `None` where they
+    /// conflict, are no text, or too large.
+    pub fn merge_texts(
+        &self,
+        base: &Oid,
+        ours: &Oid,
+        theirs: &Oid,
+    ) -> Result<Option<Vec<u8>>, GitError> {
+        let mut texts = Vec::with_capacity(3);
+        for oid in [base, ours, theirs] {
+            match self.blob(oid, BLOB_LIMIT) {
+                Ok(bytes) => texts.push(bytes),
+                Err(GitError::TooLarge { .. }) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(merge(&texts[0], &texts[1], &texts[2]))
+    }
+
     /// `None` where the engine does not find one of them, or no blob there.
     fn engine_blobs(&self, merge: &BlobMerge) -> Result<Option<Vec<Blob>>, GitError> {
         let mut blobs = Vec::with_capacity(4);

@@ -145,22 +145,60 @@ impl<'a> Ledger<'a> {
         let tips = self.tips()?;
         let mut view = self.published(&tips, wanted)?;
         let known: BTreeSet<String> = view.records.iter().map(|it| it.record.id.clone()).collect();
+        let mut further = Vec::new();
         for unpublished in self.store.unpublished()? {
             if let Some(signed) = verified(&unpublished)
                 && !known.contains(&signed.record.id)
                 && wanted.wants(&signed.record)
             {
-                view.records.push(signed);
+                further.push(signed);
             }
         }
+        let tips: Vec<Oid> = tips.tracking.into_iter().chain(tips.local).collect();
+        view.records.extend(further);
+        self.accept(&tips, &mut view.records)?;
         Ok(view)
     }
 
     /// Reads the records that stand at `tip` and nothing beside them: what a
     /// server believes. `None`: there is no ledger yet.
     pub fn read_at(&self, tip: Option<&Oid>, wanted: &Wanted) -> Result<LedgerView, LedgerError> {
-        let seen = self.tips()?.seen;
-        self.published(&Tips { local: tip.cloned(), tracking: None, seen }, wanted)
+        let Tips { seen, local, .. } = self.tips()?;
+        let read = Tips { local: tip.cloned(), tracking: None, seen };
+        let mut view = self.published(&read, wanted)?;
+        // What comes with this very push is accepted now, whatever its commit says.
+        let tips: Vec<Oid> = local.into_iter().collect();
+        self.accept(&tips, &mut view.records)?;
+        Ok(view)
+    }
+
+    /// Says of the records that came with certificates when the ledger took
+    /// them: by the first commit that holds them, which is no older than any
+    /// that came before it. What stands on none of these tips is accepted now.
+    fn accept(&self, tips: &[Oid], records: &mut [SignedRecord]) -> Result<(), LedgerError> {
+        let mut chains: Option<Vec<Vec<(Oid, i64)>>> = None;
+        for signed in records {
+            let SignatureState::Good(good) = &mut signed.signature else { continue };
+            let Some(certificate) = &mut good.certificate else { continue };
+            let chains = match &mut chains {
+                Some(chains) => chains,
+                None => {
+                    let chain = |tip| self.git.first_parents(tip, i64::MIN);
+                    let read = tips.iter().map(chain).collect::<Result<_, _>>()?;
+                    chains.insert(read)
+                }
+            };
+            let path = RepoPath::new(signed.record.ledger_path());
+            let mut accepted = None;
+            for chain in chains.iter().filter(|chain| !chain.is_empty()) {
+                if accepted.is_none() && self.git.entry_at(&chain[0].0, &path)?.is_some() {
+                    let since = &chain[self.first_holding(chain, &path)?..];
+                    accepted = since.iter().map(|(_, time)| Timestamp(*time)).max();
+                }
+            }
+            certificate.accepted = Some(accepted.unwrap_or_else(super::env::now));
+        }
+        Ok(())
     }
 
     fn published(&self, tips: &Tips, wanted: &Wanted) -> Result<LedgerView, LedgerError> {
@@ -214,7 +252,9 @@ impl<'a> Ledger<'a> {
             let path = RepoPath::new(dated.path.as_str());
             let until = match older {
                 Some((commit, _)) if self.git.entry_at(commit, &path)?.is_some() => {
-                    Some(self.first_holding(commit, &path)?)
+                    let chain = self.git.first_parents(commit, i64::MIN)?;
+                    let holds = &chain[..=self.first_holding(&chain, &path)?];
+                    holds.iter().map(|(_, time)| Timestamp(*time)).min()
                 }
                 Some(_) | None => None,
             };
@@ -223,10 +263,9 @@ impl<'a> Ledger<'a> {
         Ok(bounds)
     }
 
-    /// The earliest time of the ledger's commits up to `tip` that hold a path,
-    /// which `tip` holds. What stands in a ledger stays, so that halving finds it.
-    fn first_holding(&self, tip: &Oid, path: &RepoPath) -> Result<Timestamp, LedgerError> {
-        let chain = self.git.first_parents(tip, i64::MIN)?;
+    /// The place of the first commit that holds a path, in a chain whose first,
+    /// the newest, holds it. What stands in a ledger stays, so that halving finds it.
+    fn first_holding(&self, chain: &[(Oid, i64)], path: &RepoPath) -> Result<usize, LedgerError> {
         let (mut holds, mut lacks) = (0, chain.len());
         while lacks - holds > 1 {
             let middle = holds + (lacks - holds) / 2;
@@ -235,8 +274,7 @@ impl<'a> Ledger<'a> {
                 None => lacks = middle,
             }
         }
-        let times = chain[..=holds].iter().map(|(_, time)| *time);
-        Ok(Timestamp(times.min().unwrap_or_default()))
+        Ok(holds)
     }
 
     /// Returns the ids of the records that stood in the ledger at a commit.

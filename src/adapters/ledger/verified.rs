@@ -2,7 +2,8 @@
 //! blobs, so that what it says follows from content alone.
 //!
 //! A line a signature: `<record's blob> <signature's blob> <state>`, the state
-//! `g <fingerprint> <flags>` or `b <why>`. One that grew too large begins anew.
+//! `g <fingerprint> <flags>`, `c <fingerprint> <flags> <authority> <after>
+//! <before> <principals>` or `b <why>`. One that grew too large begins anew.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,10 +11,11 @@ use super::LedgerError;
 use super::index::Line;
 use crate::adapters::store::Store;
 use crate::gate::change::{Oid, printable};
-use crate::gate::record::{SignatureState, SshSignature};
+use crate::gate::record::{Certificate, SignatureState, SshSignature};
+use crate::gate::time::Timestamp;
 
 /// The cache's name; a new format takes a new one.
-const NAME: &str = "verified-1";
+const NAME: &str = "verified-2";
 
 /// The most bytes that are kept.
 const MAX: usize = 4 << 20;
@@ -83,7 +85,15 @@ fn write(state: &SignatureState) -> Option<String> {
         SignatureState::Unsigned => None,
         SignatureState::Good(good) => {
             let flags = good.flags.map_or("-".to_owned(), |flags| flags.to_string());
-            Some(format!("g {} {flags}", good.fingerprint))
+            let key = format!("{} {flags}", good.fingerprint);
+            Some(match &good.certificate {
+                None => format!("g {key}"),
+                Some(it) => {
+                    let (after, before) = (it.valid_after.0, it.valid_before.0);
+                    let principals = serde_json::to_string(&it.principals).ok()?;
+                    format!("c {key} {} {after} {before} {principals}", it.authority)
+                }
+            })
         }
         SignatureState::Bad(why) => Some(format!("b {}", printable(why))),
     }
@@ -91,15 +101,56 @@ fn write(state: &SignatureState) -> Option<String> {
 
 fn read(text: &str) -> Option<SignatureState> {
     match text.split_once(' ')? {
-        ("g", rest) => {
-            let (fingerprint, flags) = rest.split_once(' ')?;
-            let flags = match flags {
+        (kind @ ("g" | "c"), rest) => {
+            let mut words = rest.splitn(6, ' ');
+            let fingerprint = words.next()?.to_owned();
+            let flags = match words.next()? {
                 "-" => None,
                 flags => Some(flags.parse().ok()?),
             };
-            Some(SignatureState::Good(SshSignature { fingerprint: fingerprint.to_owned(), flags }))
+            let certificate = if kind == "c" { Some(certificate(&mut words)?) } else { None };
+            Some(SignatureState::Good(SshSignature { fingerprint, flags, certificate }))
         }
         ("b", why) => Some(SignatureState::Bad(why.to_owned())),
         _ => None,
+    }
+}
+
+fn certificate<'w>(words: &mut impl Iterator<Item = &'w str>) -> Option<Certificate> {
+    let authority = words.next()?.to_owned();
+    let mut time = || words.next()?.parse().ok().map(Timestamp);
+    let (valid_after, valid_before) = (time()?, time()?);
+    let principals = serde_json::from_str(words.next()?).ok()?;
+    Some(Certificate { authority, principals, valid_after, valid_before, accepted: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_read_again() {
+        let certificate = Certificate {
+            authority: "SHA256:ca".into(),
+            principals: vec!["ana@example.com".into(), "with space \n\"quoted\"".into()],
+            valid_after: Timestamp(0),
+            valid_before: Timestamp(i64::MAX),
+            accepted: None,
+        };
+        for (flags, certificate) in [
+            (None, None),
+            (Some(5), None),
+            (None, Some(certificate.clone())),
+            (Some(1), Some(certificate)),
+        ] {
+            let fingerprint = "SHA256:key".to_owned();
+            let state = SignatureState::Good(SshSignature { fingerprint, flags, certificate });
+            let text = write(&state).expect("it is kept");
+            assert!(!text.contains('\n'));
+            assert_eq!(read(&text), Some(state));
+        }
+        let bad = SignatureState::Bad("incorrect signature".into());
+        assert_eq!(write(&bad).as_deref().and_then(read), Some(bad));
+        assert_eq!(read("c SHA256:key - SHA256:ca 0"), None);
     }
 }

@@ -99,7 +99,11 @@ fn facts(file: &ReviewedFile) -> String {
         let _ = writeln!(text, "- rule {}{why}", code(&it.rule));
     }
     for it in &file.earlier {
-        let how = if it.covers { "approved exactly this" } else { "approved other content of it" };
+        let how = match (it.covers, it.carried) {
+            (true, true) => "approved it, and that merges cleanly into this",
+            (true, false) => "approved exactly this",
+            (false, _) => "approved other content of it",
+        };
         let _ = writeln!(text, "- {} {how}, {}", code(&it.person), it.at);
     }
     text

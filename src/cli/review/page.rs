@@ -260,7 +260,9 @@ fn heading(file: &ReviewedFile) -> Vec<Row> {
         rows.push(Row::new(Tone::Faint, "rule:   none asks for anything here"));
     }
     for it in &file.earlier {
-        let how = if it.covers {
+        let how = if it.carried {
+            "approved it, and that merges cleanly into this"
+        } else if it.covers {
             "approved exactly this"
         } else if file.since.as_ref().is_some_and(|since| since.person == it.person) {
             "approved it before it changed (`v` shows what changed since)"

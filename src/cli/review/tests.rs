@@ -96,7 +96,8 @@ fn cart_again() -> ReviewedFile {
             record: "ab".repeat(32),
             at: Timestamp(1_795_421_000),
             covers: false,
-            approved: Some(oid('3')),
+            carried: false,
+            approved: None,
         }],
         since: Some(Since { person: "bo".to_owned(), hunks: shown(&[since], &[]) }),
         ..cart()

@@ -7,19 +7,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::{Change, Entry, Oid, RepoPath, printable};
 use super::evidence::{Answer, Bounds};
-use super::policy::{ApprovalRule, Carry, Key, Person, PersonKind, Policy, Presence};
-use super::record::{Body, Content, FileDelta, Judgement, SignatureState, SignedRecord};
+use super::policy::{ApprovalRule, Carry, Person, PersonKind, Policy, Presence};
+use super::record::{
+    Body, Content, FileDelta, Judgement, SignatureState, SignedRecord, SshSignature,
+};
 use super::time::Timestamp;
 
 mod carry;
 mod content;
 mod people;
+mod signatory;
 #[cfg(test)]
 mod tests;
 
 pub use carry::{Obstacle, Proofs, attribute_folders, landed, question, unmoved};
 pub use content::{Cover, counts_whole, covers, delta};
 pub use people::{Involved, Part, involved, unproven_author};
+pub use signatory::{grants, in_force, revocations, signatory, unknown};
 
 /// How far a signer's clock may be ahead of ours, in seconds, before `max_age`
 /// stops believing it.
@@ -98,6 +102,16 @@ pub enum Reason {
     OtherKey { claimed: String, signed: String },
     #[error("the key {0} belongs to nobody in the trusted policy")]
     UnknownKey(String),
+    #[error(
+        "its certificate, for `{principals}` by the authority {authority}, is nobody's in the trusted policy"
+    )]
+    UnknownCertificate { authority: String, principals: String },
+    #[error("its certificate is valid from {since} on, and it is of {at}")]
+    CertificateEarly { since: Timestamp, at: Timestamp },
+    #[error("its certificate was valid until {until}, and it is of {at}")]
+    CertificateOver { until: Timestamp, at: Timestamp },
+    #[error("its certificate lasts for a while, and when it was made was not looked at")]
+    CertificateTime,
     #[error("the key {0} is revoked")]
     Revoked(String),
     #[error("the key {key} is revoked, and the record was not in the ledger at {after}")]
@@ -276,11 +290,11 @@ pub fn signer<'p>(
     policy: &'p Policy,
     ledger_cuts: &BTreeMap<Oid, Answer<BTreeSet<String>>>,
 ) -> Result<&'p Person, Reason> {
-    let fingerprint = fingerprint(signed)?;
-    let person =
-        policy.owner(fingerprint).ok_or_else(|| Reason::UnknownKey(fingerprint.to_owned()))?;
-    for revoked in policy.revoked.iter().filter(|it| it.key == fingerprint) {
-        let key = fingerprint.to_owned();
+    let signature = good_signature(signed)?;
+    let (person, _) = signatory(policy, signature).ok_or_else(|| unknown(signature))?;
+    in_force(signature, Some(signed.record.body.at()))?;
+    for revoked in revocations(policy, signature) {
+        let key = revoked.key.clone();
         let Some(after) = revoked.after.clone() else { return Err(Reason::Revoked(key)) };
         match ledger_cuts.get(&after) {
             Some(Ok(records)) if records.contains(&signed.record.id) => {}
@@ -314,7 +328,8 @@ pub fn withdrawn(
         }
     }
     let owner = |signed: &SignedRecord| {
-        fingerprint(signed).ok().and_then(|it| policy.owner(it)).map(|person| &person.name)
+        let signature = good_signature(signed).ok()?;
+        signatory(policy, signature).map(|(person, _)| &person.name)
     };
     let mut ids = BTreeSet::new();
     for signed in records {
@@ -412,9 +427,9 @@ pub fn human(person: &Person) -> Result<(), Reason> {
     Err(Reason::NotHuman { person: person.name.clone(), kind })
 }
 
-/// The key with a good signature over the record, which must be the one that
-/// the record names.
-fn fingerprint(signed: &SignedRecord) -> Result<&str, Reason> {
+/// The good signature over the record, whose key must be the one that the
+/// record names.
+fn good_signature(signed: &SignedRecord) -> Result<&SshSignature, Reason> {
     let signature = match &signed.signature {
         SignatureState::Unsigned => return Err(Reason::Unsigned),
         SignatureState::Bad(why) => return Err(Reason::BadSignature(why.clone())),
@@ -426,7 +441,7 @@ fn fingerprint(signed: &SignedRecord) -> Result<&str, Reason> {
             claimed: claimed.clone(),
             signed: signature.fingerprint.clone(),
         }),
-        Some(_) | None => Ok(&signature.fingerprint),
+        Some(_) | None => Ok(signature),
     }
 }
 
@@ -434,13 +449,7 @@ fn fingerprint(signed: &SignedRecord) -> Result<&str, Reason> {
 /// no presence, whatever the policy says of it.
 fn present(signed: &SignedRecord, policy: &Policy, asked: Presence) -> Result<(), Reason> {
     let SignatureState::Good(signature) = &signed.signature else { return Err(Reason::Unsigned) };
-    let is_this = |key: &&Key| key.fingerprint == signature.fingerprint;
-    let promised = policy
-        .people
-        .values()
-        .flat_map(|person| &person.keys)
-        .find(is_this)
-        .map_or(Presence::None, |key| key.presence);
+    let promised = signatory(policy, signature).map_or(Presence::None, |(_, key)| key.presence);
     let flags = signature.flags.unwrap_or(0);
     match asked.max(promised) {
         Presence::Touch if flags & 0x01 == 0 => {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use super::super::change::{Change, Commit, Oid};
 use super::super::policy::Policy;
+use super::super::record::SshSignature;
+use super::signatory::{grants, signatory};
 
 /// Trailers that name somebody who made the commit, or answers for it.
 /// Addresses in them are no proof; believing them can only exclude.
@@ -92,13 +94,13 @@ impl Involved {
 
 /// Finds who had a part in a change. `clean_merges` are the commits known to
 /// be clean merges of their parents: whoever pressed the button wrote nothing.
-/// `signers` are the fingerprints of the keys that signed commits; `pusher` is
+/// `signers` are the good signatures of commits; `pusher` is
 /// a name or an address, where a server knows it.
 pub fn involved(
     change: &Change,
     policy: &Policy,
     clean_merges: &BTreeSet<Oid>,
-    signers: Option<&BTreeMap<Oid, Option<String>>>,
+    signers: Option<&BTreeMap<Oid, Option<SshSignature>>>,
     pusher: Option<&str>,
 ) -> Involved {
     let by_email = |email: &str| {
@@ -113,8 +115,8 @@ pub fn involved(
         }
         let committer = Part::Committer(commit.id.clone());
         involved.add(&by_email(&commit.committer.email), &committer);
-        let key = signers.and_then(|signers| signers.get(&commit.id)?.as_deref());
-        let signer = key.and_then(|key| policy.owner(key)).map(|it| it.name.as_str());
+        let signature = signers.and_then(|signers| signers.get(&commit.id)?.as_ref());
+        let signer = signature.and_then(|it| signatory(policy, it)).map(|it| it.0.name.as_str());
         involved.add(signer.as_slice(), &committer);
         if authors.is_empty()
             && let Some(pusher) = pusher
@@ -133,15 +135,13 @@ pub fn unproven_author<'a>(
     change: &'a Change,
     policy: &Policy,
     clean_merges: &BTreeSet<Oid>,
-    signers: Option<&BTreeMap<Oid, Option<String>>>,
+    signers: Option<&BTreeMap<Oid, Option<SshSignature>>>,
 ) -> Option<&'a Commit> {
     let proven = |commit: &Commit| {
-        let key = signers.and_then(|signers| signers.get(&commit.id)?.as_deref());
-        let signer = key.and_then(|key| policy.owner(key));
-        let revoked = key.is_some_and(|key| policy.revoked.iter().any(|it| it.key == key));
-        signer.is_some_and(|signer| {
+        let signature = signers.and_then(|signers| signers.get(&commit.id)?.as_ref());
+        signature.and_then(|it| grants(policy, it)).is_some_and(|signer| {
             let mut claimed = policy.everybody_with_email(commit.author.email.trim());
-            !revoked && claimed.any(|person| person.name == signer.name)
+            claimed.any(|person| person.name == signer.name)
         })
     };
     change.commits.iter().find(|it| !clean_merges.contains(&it.id) && !proven(it))

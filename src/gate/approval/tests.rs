@@ -20,6 +20,7 @@ fn person(name: &str, kind: PersonKind, keys: &[&str]) -> (String, Person) {
         openssh: format!("ssh-ed25519 {name}"),
         fingerprint: format!("SHA256:{name}"),
         presence: Presence::None,
+        cert_authority: false,
     };
     let person = Person {
         name: name.into(),
@@ -30,7 +31,7 @@ fn person(name: &str, kind: PersonKind, keys: &[&str]) -> (String, Person) {
     (name.into(), person)
 }
 
-fn policy() -> Policy {
+pub(super) fn policy() -> Policy {
     Policy {
         source: Source { from: "built-in".into(), sha256: None },
         mode: Mode::Enforce,
@@ -91,7 +92,7 @@ struct Case {
     cuts: BTreeMap<Oid, Answer<BTreeSet<String>>>,
     times: Answer<BTreeMap<String, Bounds>>,
     clean_merges: BTreeSet<Oid>,
-    signers: BTreeMap<Oid, Option<String>>,
+    signers: BTreeMap<Oid, Option<SshSignature>>,
     pusher: Option<String>,
     others: Vec<SignedRecord>,
     asked: ApprovalRule,
@@ -100,8 +101,12 @@ struct Case {
     now: Timestamp,
 }
 
+fn plain(key: &str) -> SshSignature {
+    SshSignature { fingerprint: format!("SHA256:{key}"), flags: None, certificate: None }
+}
+
 fn good(key: &str, flags: Option<u8>) -> SignatureState {
-    SignatureState::Good(SshSignature { fingerprint: format!("SHA256:{key}"), flags })
+    SignatureState::Good(SshSignature { flags, ..plain(key) })
 }
 
 fn by(key: &str, at: i64) -> Signer {
@@ -351,7 +356,7 @@ fn whoever_had_a_part_does_not_count() {
     );
     check(&made("chi", "chi", "a\n\nReviewed-by: Bo <bo@example.com>\n"), "bo");
     check(
-        &Case::with(|it| drop(it.signers.insert(oid('c'), Some("SHA256:bo".into())))),
+        &Case::with(|it| drop(it.signers.insert(oid('c'), Some(plain("bo"))))),
         "bo is the committer of cccccccccccc",
     );
     // Another address or key of the same person is the same person.
@@ -807,14 +812,14 @@ fn what_landed_and_was_taken_back_is_spent() {
 fn only_an_own_key_proves_an_author() {
     let unproven = |change: &dyn Fn(&mut Case)| {
         let mut case = Case::new();
-        case.signers = [(oid('c'), Some("SHA256:chi".to_owned()))].into();
+        case.signers = [(oid('c'), Some(plain("chi")))].into();
         change(&mut case);
         let Case { change, policy, clean_merges, signers, .. } = &case;
         unproven_author(change, policy, clean_merges, Some(signers)).is_some()
     };
     assert!(!unproven(&|_| {}));
     assert!(unproven(&|it| drop(it.signers.insert(oid('c'), None))));
-    assert!(unproven(&|it| drop(it.signers.insert(oid('c'), Some("SHA256:bo".into())))));
+    assert!(unproven(&|it| drop(it.signers.insert(oid('c'), Some(plain("bo"))))));
     assert!(unproven(&|it| it.signers.clear()));
     assert!(unproven(&|it| {
         it.change.commits[0] = commit('c', "stranger", "chi", 1_000, "a");

@@ -104,6 +104,8 @@ pub(super) struct KeyTable {
     pub(super) key: Word,
     #[serde(default)]
     pub(super) presence: Presence,
+    #[serde(default)]
+    pub(super) cert_authority: bool,
 }
 
 #[derive(Debug, Deserialize)]

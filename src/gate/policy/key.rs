@@ -25,6 +25,10 @@ pub enum KeyError {
     Kind(String),
     #[error("the key's base64 is damaged or cut short")]
     Blob,
+    #[error(
+        "this is a certificate: write the key of its authority instead, with `cert_authority = true`"
+    )]
+    Certificate,
     #[error("this is a private key; the policy holds only public ones, and this one is burnt")]
     Private,
 }
@@ -39,6 +43,9 @@ impl Key {
         let (Some(kind), Some(base64)) = (words.next(), words.next()) else {
             return Err(KeyError::Shape);
         };
+        if kind.contains("-cert-v0") {
+            return Err(KeyError::Certificate);
+        }
         if !KINDS.contains(&kind) {
             return Err(if kind.contains('-') {
                 KeyError::Kind(super::super::change::printable(kind))
@@ -50,7 +57,8 @@ impl Key {
         if !is_whole(&blob, kind) {
             return Err(KeyError::Blob);
         }
-        Ok(Key { openssh: format!("{kind} {base64}"), fingerprint: fingerprint(&blob), presence })
+        let (openssh, fingerprint) = (format!("{kind} {base64}"), fingerprint(&blob));
+        Ok(Key { openssh, fingerprint, presence, cert_authority: false })
     }
 
     /// Whether a security key holds it, so that its signatures show presence.
@@ -124,6 +132,10 @@ mod tests {
         check(
             "ana AAAA",
             "this is no public key: expected `ssh-ed25519 AAAA…`, as in a `.pub` file",
+        );
+        check(
+            "ssh-ed25519-cert-v01@openssh.com AAAA",
+            "this is a certificate: write the key of its authority instead, with `cert_authority = true`",
         );
         check("ssh-dss AAAA", "keys of the kind `ssh-dss` cannot sign records");
         check("ssh-ed25519 AAAA…", "the key's base64 is damaged or cut short");

@@ -104,7 +104,8 @@ impl Lint<'_> {
         let mut keys = BTreeMap::<&str, BTreeSet<&str>>::new();
         let mut emails = BTreeMap::<&str, BTreeSet<&str>>::new();
         for person in self.policy.people.values() {
-            for key in &person.keys {
+            // Whom an authority speaks for, its certificates say.
+            for key in person.keys.iter().filter(|key| !key.cert_authority) {
                 keys.entry(&key.fingerprint).or_default().insert(&person.name);
             }
             for email in &person.emails {
@@ -134,9 +135,9 @@ impl Lint<'_> {
                 let message = "without `emails`, commits of this person are not known as theirs, and they could approve them";
                 self.find(LintCode::PersonWithoutEmail, Level::Warn, &place, message);
             }
-            for key in
-                person.keys.iter().filter(|key| key.presence > Presence::None && !key.is_hardware())
-            {
+            for key in person.keys.iter().filter(|key| {
+                key.presence > Presence::None && !key.is_hardware() && !key.cert_authority
+            }) {
                 let message = format!(
                     "`{}` is no security key, and its signatures show no presence",
                     key.fingerprint
@@ -301,9 +302,14 @@ impl Lint<'_> {
     /// Number of keys that prove this person and are not revoked.
     fn usable_keys(&self, person: &Person, presence: Presence) -> usize {
         let usable = |key: &&Key| {
-            (presence == Presence::None || key.is_hardware())
-                && self.policy.owner(&key.fingerprint).is_some()
-                && !self.policy.revoked.iter().any(|it| it.key == key.fingerprint)
+            let proves = match key.cert_authority {
+                true => !person.emails.is_empty(),
+                false => {
+                    (presence == Presence::None || key.is_hardware())
+                        && self.policy.owner(&key.fingerprint).is_some()
+                }
+            };
+            proves && !self.policy.revoked.iter().any(|it| it.key == key.fingerprint)
         };
         person.keys.iter().filter(usable).count()
     }

@@ -134,8 +134,12 @@ pub struct Key {
     pub openssh: String,
     /// `SHA256:…`, as ssh-keygen prints it.
     pub fingerprint: String,
-    /// The least presence that this key's signatures always carry, as the policy's author says.
+    /// The least presence that this key's signatures always carry, as the
+    /// policy's author says; of an authority, those of the keys that it certifies.
     pub presence: Presence,
+    /// It signs nothing itself: the OpenSSH certificates that it gave for one of
+    /// the person's addresses count as the person's keys.
+    pub cert_authority: bool,
 }
 
 /// What a security key saw when it signed. Ordered.
@@ -443,7 +447,8 @@ impl Policy {
     /// Returns the person who owns the key with this fingerprint (`SHA256:…`).
     /// A key that two people claim proves neither of them.
     pub fn owner(&self, fingerprint: &str) -> Option<&Person> {
-        let owns = |person: &&Person| person.keys.iter().any(|key| key.fingerprint == fingerprint);
+        let is_this = |key: &Key| !key.cert_authority && key.fingerprint == fingerprint;
+        let owns = |person: &&Person| person.keys.iter().any(is_this);
         let mut owners = self.people.values().filter(owns);
         owners.next().filter(|_| owners.next().is_none())
     }

@@ -133,11 +133,15 @@ fn map<T>(items: &std::collections::BTreeMap<String, T>, write: impl Fn(&T) -> V
 
 fn person(person: &Person) -> Value {
     let keys = person.keys.iter().map(|key| {
-        json!({
+        let mut row = json!({
             "fingerprint": key.fingerprint,
             "key": key.openssh,
             "presence": key.presence,
-        })
+        });
+        if key.cert_authority {
+            row["cert_authority"] = true.into();
+        }
+        row
     });
     json!({ "kind": person.kind, "emails": person.emails, "keys": keys.collect::<Vec<_>>() })
 }

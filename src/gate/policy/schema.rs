@@ -85,7 +85,11 @@ fn trust() -> Properties {
 fn person() -> Properties {
     let key = table(
         &["key"],
-        vec![("key", text("A public key in OpenSSH's one-line form.")), ("presence", presence())],
+        vec![
+            ("key", text("A public key in OpenSSH's one-line form.")),
+            ("presence", presence()),
+            ("cert_authority", flag("It signs OpenSSH certificates for the person's addresses.")),
+        ],
     );
     vec![
         ("kind", words(&["human", "agent", "service"], "Only humans can satisfy an approval.")),

@@ -268,7 +268,7 @@ fn people(
         for row in table.keys {
             let key = Key::parse(row.key.get_ref(), row.presence)
                 .map_err(|error| text.error(row.key.span(), error.to_string()))?;
-            keys.push(key);
+            keys.push(Key { cert_authority: row.cert_authority, ..key });
         }
         let mut emails = Vec::new();
         for email in table.emails {

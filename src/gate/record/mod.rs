@@ -385,4 +385,35 @@ pub struct SshSignature {
     pub fingerprint: String,
     /// The flags byte that a security key signed; `None` for plain keys.
     pub flags: Option<u8>,
+    /// The certificate that came with the signature in place of a bare key:
+    /// then the key counts on its authority's word alone.
+    pub certificate: Option<Certificate>,
+}
+
+impl SshSignature {
+    /// The same, where what it signed was accepted at this time: see [`Certificate::accepted`].
+    pub fn accepted_at(mut self, time: Timestamp) -> SshSignature {
+        if let Some(certificate) = &mut self.certificate {
+            certificate.accepted = Some(time);
+        }
+        self
+    }
+}
+
+/// What an OpenSSH certificate says of the key that it is for; its authority's
+/// signature holds, it is a user's, and it has no critical option
+/// (<https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.certkeys>).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The authority's fingerprint, `SHA256:…`.
+    pub authority: String,
+    /// Whom it is for: addresses. Never empty.
+    pub principals: Vec<String>,
+    /// Valid from here on, this second included.
+    pub valid_after: Timestamp,
+    /// Valid before, this second not included.
+    pub valid_before: Timestamp,
+    /// When what it signed stood in the ledger at the latest, or was at hand
+    /// here and not in the ledger yet; `None`: that was not looked at.
+    pub accepted: Option<Timestamp>,
 }

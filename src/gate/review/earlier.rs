@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::super::approval::{Situation, bound, covers, human, made_at_the_latest, signer};
+use super::super::approval::{
+    Cover, Situation, bound, covers, file_cover, human, made_at_the_latest, signer,
+};
 use super::super::change::{Oid, RepoPath};
 use super::super::evidence::Evidence;
 use super::super::obligation::{Case, Obligation, obligations};
 use super::super::policy::{ApprovalRule, Policy};
-use super::super::record::{Body, FileDelta, Judgement, SignedRecord};
+use super::super::record::{Body, FileDelta, Judgement, Side, SignedRecord};
 use super::super::requirement::Requirement;
 use super::super::requirement::approvals::{Prepared, counted};
 use super::super::time::Timestamp;
@@ -22,12 +24,23 @@ pub struct Earlier {
     pub record: String,
     #[serde(serialize_with = "as_text")]
     pub at: Timestamp,
-    /// It is about exactly what the file is now.
+    /// It holds for what the file is now.
     pub covers: bool,
-    /// What was approved, where that is a file's content and the file began
-    /// from the same content as now: what changed since can then be shown.
+    /// It does by a clean merge: the file is not exactly as it was approved.
+    pub carried: bool,
+    /// What was approved, where that is a file's content: what changed since
+    /// can then be shown.
     #[serde(skip)]
-    pub approved: Option<Oid>,
+    pub approved: Option<ApprovedContent>,
+}
+
+/// What was approved of a file's content, by its blobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovedContent {
+    pub new: Oid,
+    /// What the file was before, where that is other content than it is before
+    /// the change now: then the approved change has to be merged into that first.
+    pub moved: Option<Oid>,
 }
 
 /// Where a file stands.
@@ -78,14 +91,21 @@ pub fn standing(
     let mut standing = BTreeMap::new();
     for delta in situation.deltas {
         let asking = asking.remove(&delta.path).unwrap_or_default();
-        let mut earlier: Vec<Earlier> = approvals.iter().filter_map(|it| it.of(delta)).collect();
+        let entries: Vec<&ApprovalRule> = asking.iter().map(|(_, entry, _)| *entry).collect();
+        let of = |it: &Approved<'_>| it.of(delta, &entries, &situation);
+        let mut earlier: Vec<Earlier> = approvals.iter().filter_map(of).collect();
         earlier.sort_by(|one, other| {
             (other.covers, other.at, &one.record).cmp(&(one.covers, one.at, &other.record))
         });
         let own = approvals.iter().any(|it| {
+            let holds = |entries: &[&ApprovalRule]| {
+                it.of(delta, entries, &situation).is_some_and(|it| it.covers)
+            };
             person.is_none_or(|person| it.person == person)
-                && it.of(delta).is_some_and(|it| it.covers)
-                && asking.iter().all(|(rule, entry, _)| it.is_for(rule, entry, case))
+                && (!asking.is_empty() || holds(&[]))
+                && asking
+                    .iter()
+                    .all(|(rule, entry, _)| it.is_for(rule, entry, case) && holds(&[*entry]))
         });
         let mut people = BTreeSet::new();
         earlier.retain(|it| people.insert(it.person.clone()));
@@ -123,18 +143,30 @@ fn approved<'a>(signed: &'a SignedRecord, situation: &Situation<'a>) -> Option<A
 }
 
 impl Approved<'_> {
-    fn of(&self, now: &FileDelta) -> Option<Earlier> {
-        let listed = self.judgement.content.files.iter().find(|it| it.path == now.path)?;
-        let from_the_same = listed.old.as_ref().map(|it| (it.mode, &it.oid))
-            == now.old.as_ref().map(|it| (it.mode, &it.oid));
-        let is_file = |mode: u32| mode & 0o170_000 == 0o100_000;
-        let content = listed.new.as_ref().filter(|it| is_file(it.mode) && from_the_same);
+    /// What it says of a file, under these entries of rules that ask for it;
+    /// where none asks, only exactly the same is covered.
+    fn of(
+        &self,
+        now: &FileDelta,
+        entries: &[&ApprovalRule],
+        situation: &Situation<'_>,
+    ) -> Option<Earlier> {
+        let content = &self.judgement.content;
+        let listed = content.files.iter().find(|it| it.path == now.path)?;
+        let under =
+            |entry: &&ApprovalRule| file_cover(listed, &content.base, entry.carry, situation);
+        let found: Vec<Cover> = entries.iter().filter_map(|it| under(it).ok()).collect();
+        let exact = match entries.is_empty() {
+            true => covers(listed, now),
+            false => found.contains(&Cover::Exact),
+        };
         Some(Earlier {
             person: self.person.to_owned(),
             record: self.record.to_owned(),
             at: self.judgement.by.at,
-            covers: covers(listed, now),
-            approved: content.map(|it| it.oid.clone()),
+            covers: exact || !found.is_empty(),
+            carried: !exact && !found.is_empty(),
+            approved: approved_content(listed, now),
         })
     }
 
@@ -146,6 +178,18 @@ impl Approved<'_> {
         let young = entry.max_age.is_none() || self.made.is_some_and(is_young);
         young && (rules.is_empty() || rules.iter().any(|it| it == rule))
     }
+}
+
+fn approved_content(listed: &FileDelta, now: &FileDelta) -> Option<ApprovedContent> {
+    let is_file = |side: &&Side| side.mode & 0o170_000 == 0o100_000;
+    let new = listed.new.as_ref().filter(is_file)?.oid.clone();
+    let side = |it: &Option<Side>| it.as_ref().map(|it| (it.mode, it.oid.clone()));
+    if side(&listed.old) == side(&now.old) {
+        return Some(ApprovedContent { new, moved: None });
+    }
+    let moved = listed.old.as_ref().filter(is_file)?.oid.clone();
+    now.old.as_ref().filter(is_file)?;
+    Some(ApprovedContent { new, moved: Some(moved) })
 }
 
 /// For each file the rules that ask for approvals of it, and whether one is missing.

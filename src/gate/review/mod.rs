@@ -19,7 +19,7 @@ use super::verdict::{Judged, State, Verdict};
 mod earlier;
 mod hunks;
 
-pub use earlier::{Earlier, Standing, standing};
+pub use earlier::{ApprovedContent, Earlier, Standing, standing};
 pub use hunks::{Hunk, Line, Mark, Piece, RawHunk, RawLine, Side, shown};
 
 /// How many rows of a preview are shown.
@@ -145,19 +145,19 @@ pub struct Contents {
 }
 
 /// What is to be read for a review besides the change itself: the approved
-/// content from which a file went on, by path, with whose approval it was.
+/// content of files that went on from it, by path, with whose approval it was.
 pub fn approved_before(
     standing: &BTreeMap<RepoPath, Standing>,
     person: Option<&str>,
-) -> BTreeMap<RepoPath, (String, Oid)> {
+) -> BTreeMap<RepoPath, (String, ApprovedContent)> {
     let mut wanted = BTreeMap::new();
     for (path, standing) in standing.iter().filter(|(_, it)| !it.is_covered()) {
         let known = || standing.earlier.iter().filter(|it| !it.covers && it.approved.is_some());
         let own = known().find(|it| Some(it.person.as_str()) == person);
         if let Some(it) = own.or_else(|| known().max_by_key(|it| it.at))
-            && let Some(oid) = &it.approved
+            && let Some(approved) = &it.approved
         {
-            wanted.insert(path.clone(), (it.person.clone(), oid.clone()));
+            wanted.insert(path.clone(), (it.person.clone(), approved.clone()));
         }
     }
     wanted

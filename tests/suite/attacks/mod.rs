@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use crate::fixture::{TestRepo, feed};
 
+mod certificates;
 mod ledgers;
 mod people;
 mod policies;
 mod records;
 mod refs;
-mod scene;
+pub(crate) mod scene;
 
 const ASSISTED: &str = "work\n\nCo-authored-by: Claude <noreply@anthropic.com>\n";
 

@@ -112,7 +112,7 @@ fn the_key_of_a_person_who_left() {
 
 /// Puts a policy on the target as an administrator of the server does, and
 /// rebases the topic on it.
-fn set_policy(hub: &Hub, text: &str) {
+pub(super) fn set_policy(hub: &Hub, text: &str) {
     hub.chi.git(&["checkout", "-q", "main"]);
     let main = hub.chi.commit_file("ana", "countersign.toml", text, "policy");
     hub.chi.git(&["push", "-q", hub.bare.path().to_str().unwrap(), "main:refs/heads/new"]);

@@ -179,6 +179,31 @@ fn stale_after_amend() {
 }
 
 #[test]
+fn replayed_after_a_later_revert() {
+    let Some(hub) = Hub::open(RULES) else { return };
+    hub.work();
+    let record = hub.genuine("bo", RANGE);
+    hub.plant(&record);
+    let said = hub.lands();
+    assert!(said.passes(), "{}", said.text);
+    // It was taken back on the target; how that came about is no matter here.
+    let landed = hub.chi.oid("HEAD");
+    hub.chi.git(&["revert", "--no-edit", "HEAD"]);
+    let path = hub.bare.path().to_str().unwrap().to_owned();
+    hub.chi.git(&["push", "-q", &path, "HEAD:refs/heads/reverted"]);
+    hub.bare.git(&["update-ref", "refs/heads/main", hub.chi.oid("HEAD").as_str()]);
+    hub.chi.git(&["fetch", "-q", "origin"]);
+    // The very same content once more, and the very same approval.
+    hub.chi.git(&["cherry-pick", landed.as_str()]);
+    hub.refuses("changed it again: the approval is spent");
+    // A new approval of it counts.
+    let again = hub.genuine("bo", RANGE);
+    hub.plant(&again);
+    let said = hub.lands();
+    assert!(said.passes(), "{}", said.text);
+}
+
+#[test]
 fn lifted_from_a_rejected_change() {
     let Some(hub) = Hub::open(RULES) else { return };
     hub.work();

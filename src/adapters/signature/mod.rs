@@ -7,12 +7,15 @@
 
 use std::path::{Path, PathBuf};
 
+use certificate::Certified;
 use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey, SshSig};
 
 use super::fs::{self, FsError};
 use super::process::{Call, ProcessError};
 use crate::gate::policy::{Person, PersonKind, Policy};
-use crate::gate::record::{RecordType, SignatureState, SshSignature};
+use crate::gate::record::{Certificate, RecordType, SignatureState, SshSignature};
+
+mod certificate;
 
 /// The most bytes that a signature or a key file may have.
 const MAX_SIGNATURE: usize = 64 << 10;
@@ -66,8 +69,8 @@ impl SignatureError {
 /// Which key signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {
-    /// A private key's file, or a public one whose private half stands beside
-    /// it or in the agent.
+    /// A private key's file, or a public one or a certificate whose private
+    /// half stands beside it or in the agent.
     File(PathBuf),
     /// A public key in OpenSSH's one-line form; the agent holds the private half.
     Agent(String),
@@ -89,7 +92,7 @@ impl KeySource {
         if let Some(literal) = configured.strip_prefix("key::") {
             return Ok(KeySource::Agent(literal.trim().to_owned()));
         }
-        if PublicKey::from_openssh(configured).is_ok() {
+        if public_half(configured).is_some() {
             return Ok(KeySource::Agent(configured.to_owned()));
         }
         let path = match (configured.strip_prefix("~/"), home) {
@@ -114,42 +117,75 @@ impl KeySource {
 /// Returns the fingerprint (`SHA256:…`) of a key, from its public half:
 /// nothing is asked of the person, and nothing is unlocked.
 pub fn fingerprint_of(key: &KeySource) -> Result<String, SignatureError> {
-    public_key(key).map(|it| it.fingerprint(HashAlg::Sha256).to_string())
+    public_key(key).map(|it| it.key.fingerprint(HashAlg::Sha256).to_string())
+}
+
+/// Returns what a signature of this key is going to show, if a security key is
+/// touched and unlocked as it should be.
+pub fn signature_to_come(key: &KeySource) -> Result<SshSignature, SignatureError> {
+    let Public { key, certificate } = public_key(key)?;
+    Ok(SshSignature {
+        fingerprint: key.fingerprint(HashAlg::Sha256).to_string(),
+        flags: is_hardware(&key).then_some(0x05),
+        certificate,
+    })
 }
 
 /// Returns the public half in OpenSSH's one-line form, without its comment.
 pub fn public_line(key: &KeySource) -> Result<String, SignatureError> {
-    let mut public = public_key(key)?;
+    let mut public = public_key(key)?.key;
     public.set_comment("");
     let line =
         public.to_openssh().map_err(|_| SignatureError::NotAKey(PathBuf::from(key.name())))?;
     Ok(line.trim().to_owned())
 }
 
-fn public_key(key: &KeySource) -> Result<PublicKey, SignatureError> {
+/// The public half of a key, and what vouches for it.
+struct Public {
+    key: PublicKey,
+    certificate: Option<Certificate>,
+}
+
+/// Reads a public key or a certificate in one line; `None`: it is neither.
+fn public_half(line: &str) -> Option<Result<Public, String>> {
+    let certified = certificate::read_line(line).map(|certified| {
+        let Certified { key, certificate } = certified?;
+        Ok(Public { key, certificate: Some(certificate) })
+    });
+    certified.or_else(|| {
+        let key = PublicKey::from_openssh(line.trim()).ok()?;
+        Some(Ok(Public { key, certificate: None }))
+    })
+}
+
+fn public_key(key: &KeySource) -> Result<Public, SignatureError> {
+    let refused = |why: String| SignatureError::Refused { key: key.name(), complaint: why };
     let path = match key {
         KeySource::File(path) => path,
         KeySource::Agent(line) => {
-            return PublicKey::from_openssh(line)
-                .map_err(|_| SignatureError::NotSsh(line.chars().take(80).collect()));
+            return public_half(line)
+                .ok_or_else(|| SignatureError::NotSsh(line.chars().take(80).collect()))?
+                .map_err(refused);
         }
     };
     let read = |path: &Path| fs::read(path, MAX_SIGNATURE as u64);
     let bytes = read(path)?.ok_or_else(|| SignatureError::KeyMissing(path.clone()))?;
     let text = String::from_utf8_lossy(&bytes);
     // An encrypted private key carries its public half in the clear.
-    if let Ok(public) = PublicKey::from_openssh(text.trim()) {
-        return Ok(public);
+    if let Some(public) = public_half(&text) {
+        return public.map_err(refused);
     }
     if let Ok(private) = PrivateKey::from_openssh(text.as_bytes()) {
-        return Ok(private.public_key().clone());
+        return Ok(Public { key: private.public_key().clone(), certificate: None });
     }
     // Older private formats, which only the file beside them explains.
     let mut beside = path.clone().into_os_string();
     beside.push(".pub");
     let beside = read(Path::new(&beside))?.unwrap_or_default();
-    PublicKey::from_openssh(String::from_utf8_lossy(&beside).trim())
-        .map_err(|_| SignatureError::NotAKey(path.clone()))
+    match public_half(&String::from_utf8_lossy(&beside)) {
+        Some(public) => public.map_err(refused),
+        None => Err(SignatureError::NotAKey(path.clone())),
+    }
 }
 
 /// Signs bytes under a namespace and returns the armoured SSHSIG, which was
@@ -189,8 +225,12 @@ pub fn sign(
     let signature = fs::read(&folder.path().join("record.sig"), MAX_SIGNATURE as u64)?
         .ok_or_else(|| refused("it wrote no signature".to_owned()))?;
     let does_not_hold = |why: String| SignatureError::DoesNotHold { key: key.name(), why };
+    let expected = signature_to_come(key)?;
     match verify(bytes, &signature, namespace) {
-        SignatureState::Good(good) if good.fingerprint == fingerprint_of(key)? => {
+        SignatureState::Good(good)
+            if good.fingerprint == expected.fingerprint
+                && good.certificate == expected.certificate =>
+        {
             String::from_utf8(signature).map_err(|_| does_not_hold("it is no text".to_owned()))
         }
         SignatureState::Good(_) => Err(does_not_hold("another key made it".to_owned())),
@@ -218,15 +258,23 @@ pub fn well_formed(signature: &[u8], namespace: &str) -> Result<(), String> {
     decode(signature, namespace).map(drop)
 }
 
-fn decode(signature: &[u8], namespace: &str) -> Result<SshSig, String> {
+fn decode(signature: &[u8], namespace: &str) -> Result<(SshSig, Option<Certificate>), String> {
     if signature.len() > MAX_SIGNATURE {
         return Err(format!("it has more than {MAX_SIGNATURE} bytes"));
     }
     // Stock tools read it with and without its last newline.
     let mut armoured = signature.trim_ascii().to_vec();
     armoured.push(b'\n');
-    let signature =
-        SshSig::from_pem(&armoured).map_err(|error| format!("it is no SSH signature ({error})"))?;
+    let (signature, certificate) = match SshSig::from_pem(&armoured) {
+        Ok(signature) => (signature, None),
+        Err(error) => {
+            let text = std::str::from_utf8(&armoured).ok();
+            let (signature, certified) = text
+                .and_then(certificate::read_signature)
+                .unwrap_or_else(|| Err(format!("it is no SSH signature ({error})")))?;
+            (signature, Some(certified.certificate))
+        }
+    };
     if signature.version() != SshSig::VERSION {
         return Err(format!("its version {} is not known", signature.version()));
     }
@@ -234,11 +282,11 @@ fn decode(signature: &[u8], namespace: &str) -> Result<SshSig, String> {
         let is = crate::gate::change::printable(signature.namespace());
         return Err(format!("its namespace is `{is}`, not `{namespace}`"));
     }
-    Ok(signature)
+    Ok((signature, certificate))
 }
 
 fn good_signature(bytes: &[u8], signature: &[u8], namespace: &str) -> Result<SshSignature, String> {
-    let signature = decode(signature, namespace)?;
+    let (signature, certificate) = decode(signature, namespace)?;
     let key = PublicKey::from(signature.public_key().clone());
     key.verify(namespace, bytes, &signature).map_err(|error| match error {
         ssh_key::Error::AlgorithmUnknown | ssh_key::Error::AlgorithmUnsupported { .. } => {
@@ -246,13 +294,16 @@ fn good_signature(bytes: &[u8], signature: &[u8], namespace: &str) -> Result<Ssh
         }
         _ => "incorrect signature".to_owned(),
     })?;
-    let flags = match key.algorithm() {
-        Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256 => {
-            Some(security_key_flags(&signature)?)
-        }
-        _ => None,
+    let flags = match is_hardware(&key) {
+        true => Some(security_key_flags(&signature)?),
+        false => None,
     };
-    Ok(SshSignature { fingerprint: key.fingerprint(HashAlg::Sha256).to_string(), flags })
+    let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+    Ok(SshSignature { fingerprint, flags, certificate })
+}
+
+fn is_hardware(key: &PublicKey) -> bool {
+    matches!(key.algorithm(), Algorithm::SkEd25519 | Algorithm::SkEcdsaSha2NistP256)
 }
 
 /// A security key appends one byte of flags and a counter of four bytes to
@@ -266,7 +317,9 @@ fn security_key_flags(signature: &SshSig) -> Result<u8, String> {
 /// Writes the policy's people as an `allowed_signers` file, so that anybody
 /// can verify records with `ssh-keygen -Y verify`. Keys may sign what their
 /// person may say: only humans judge and waive. Keys that are revoked
-/// altogether are left out.
+/// altogether are left out. An authority stands for its person's addresses,
+/// which are what certificates name: such a signature is verified with
+/// `-I ADDRESS`, and any other with `-I NAME`.
 pub fn allowed_signers(policy: &Policy) -> String {
     let revoked = |fingerprint: &str| {
         policy.revoked.iter().any(|it| it.key == fingerprint && it.after.is_none())
@@ -275,12 +328,18 @@ pub fn allowed_signers(policy: &Policy) -> String {
     for person in policy.people.values().filter(|it| is_principal(&it.name)) {
         let namespaces: Vec<_> = may_sign(person).map(RecordType::namespace).collect();
         for key in person.keys.iter().filter(|key| !revoked(&key.fingerprint)) {
-            text.push_str(&format!(
-                "{} namespaces=\"{}\" {}\n",
-                person.name,
-                namespaces.join(","),
-                key.openssh
-            ));
+            let namespaces = namespaces.join(",");
+            let line = if key.cert_authority {
+                let emails = person.emails.iter().filter(|it| is_principal(it));
+                let emails: Vec<&str> = emails.map(String::as_str).collect();
+                if emails.is_empty() {
+                    continue;
+                }
+                format!("{} cert-authority,namespaces=\"{namespaces}\"", emails.join(","))
+            } else {
+                format!("{} namespaces=\"{namespaces}\"", person.name)
+            };
+            text.push_str(&format!("{line} {}\n", key.openssh));
         }
     }
     text
