@@ -14,6 +14,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a benchmark fails")]
 #![expect(clippy::print_stdout, reason = "its output is a table")]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,6 +23,7 @@ use countersign::adapters::git::Git;
 use countersign::adapters::ledger::Ledger;
 use countersign::adapters::store::{Store, Unpublished};
 use countersign::gate::change::{Oid, RepoPath};
+use countersign::gate::evidence::{BlobMerge, Merged};
 use countersign::gate::record::{Body, Content, FileDelta, Judgement, Record, Shown, Side, Signer};
 use countersign::gate::time::Timestamp;
 
@@ -33,6 +35,10 @@ const SHARED: usize = 20_000;
 const JUDGED: usize = 10_000;
 const RECORDS: usize = 20_000;
 const RECORDS_OF_YEARS: usize = 100_000;
+const SIGNED: usize = 1_000;
+const CARRIED: usize = 100;
+const WRITERS: usize = 8;
+const WRITTEN: usize = 50;
 
 const POLICY: &str = r#"schema = 1
 mode = "observe"
@@ -82,6 +88,9 @@ fn main() {
     rules(&place);
     ledger(&place);
     ledger_of_years(&place);
+    signed_approvals(&place);
+    carry(&place);
+    many_writers(&place);
     previews(&place);
     coverage(&place);
     sessions(&place);
@@ -389,6 +398,142 @@ fn ledger_of_years(place: &Place) {
     row("check beside 100,000 records, cold", cold, None, "<= 2,000 ms");
     row("  warm", warm, None, "<= 100 ms");
     row("append a record to them (wall)", append(&dir), None, "<= 30 ms");
+}
+
+/// A thousand signed approvals, every one of them verified.
+fn signed_approvals(place: &Place) {
+    let pair = ssh_key::private::Ed25519Keypair::from_seed(&[3; 32]);
+    let key = ssh_key::PrivateKey::new(pair.into(), "").unwrap();
+    let mut input = String::from("commit refs/heads/main\n");
+    input.push_str(&header(0, "Begin\n"));
+    file(&mut input, "countersign.toml", POLICY);
+    input.push_str("\nreset refs/remotes/origin/main\nfrom refs/heads/main\n\n");
+    input.push_str("commit refs/remotes/origin/countersign-ledger\n");
+    input.push_str(&header(2, "Records\n"));
+    for number in 0..SIGNED {
+        let (path, bytes) = approval(number);
+        let namespace = "countersign-approval-v1";
+        let signature = key.sign(namespace, ssh_key::HashAlg::Sha512, bytes.as_bytes()).unwrap();
+        let signature = signature.to_pem(ssh_key::LineEnding::LF).unwrap();
+        file(&mut input, &path, &bytes);
+        file(&mut input, &path.replace(".json", ".sig"), &signature);
+    }
+    let dir = place.repository("signed", &input);
+    let forget = "rm -rf .git/countersign; git update-ref -d refs/countersign/seen";
+    let each = |words: &str| format!("{forget}; {words}");
+    let timed = |each: String| Timed { dir: &dir, count: 1, each };
+    let verify = format!("'{BINARY}' ledger verify");
+    let (ours, _) = place.compare(5, timed(each(&verify)), timed(each("true")));
+    row("verify 1,000 signed approvals, cold", ours, None, "<= 150 ms");
+}
+
+/// A hundred files that changed on both sides: the merges that prove that
+/// their approval carries over.
+fn carry(place: &Place) {
+    let lines = |second: &str, hundredth: &str| {
+        let line = |number: usize| match number {
+            2 => format!("{second}\n"),
+            100 => format!("{hundredth}\n"),
+            number => format!("let value_{number} = compute({number});\n"),
+        };
+        (1..=200).map(line).collect::<String>()
+    };
+    let sides = [
+        ("base", lines("base", "base")),
+        ("ours", lines("base", "ours")),
+        ("theirs", lines("theirs", "base")),
+        ("result", lines("theirs", "ours")),
+    ];
+    let mut input = String::new();
+    for (at, (name, text)) in sides.iter().enumerate() {
+        writeln!(input, "commit refs/heads/{name}").unwrap();
+        input.push_str(&header(at, "Side\n"));
+        for number in 0..CARRIED {
+            file(&mut input, &format!("src/f{number}.rs"), &format!("// {number}\n{text}"));
+        }
+        input.push('\n');
+    }
+    input.push_str("reset refs/heads/main\nfrom refs/heads/base\n\nreset refs/remotes/origin/main\nfrom refs/heads/base\n\n");
+    let dir = place.repository("carry", &input);
+    let blobs = |name: &str| -> Vec<Oid> {
+        let listing = place.shell(&dir, &format!("git ls-tree -r {name}"));
+        let oid = |line: &str| Oid::parse(line.split_whitespace().nth(2).unwrap()).unwrap();
+        listing.lines().map(oid).collect()
+    };
+    let [base, ours, theirs, result] = ["base", "ours", "theirs", "result"].map(blobs);
+    let merges: BTreeSet<BlobMerge> = (0..CARRIED)
+        .map(|at| BlobMerge {
+            base: base[at].clone(),
+            ours: ours[at].clone(),
+            theirs: theirs[at].clone(),
+            result: result[at].clone(),
+        })
+        .collect();
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let git = Git::open(&dir).unwrap();
+        let began = std::time::Instant::now();
+        let proofs = git.merge_blobs(&merges).unwrap();
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+        assert!(proofs.values().all(|it| matches!(it, Ok(Merged::Equal { .. }))));
+        assert_eq!(proofs.len(), CARRIED);
+    }
+    row("carry proof of 100 files (wall)", median(times), None, "<= 50 ms");
+}
+
+/// Eight clones that publish fifty approvals each at the same time.
+fn many_writers(place: &Place) {
+    let mut input = String::from("commit refs/heads/main\n");
+    input.push_str(&header(0, "Begin\n"));
+    file(&mut input, "countersign.toml", POLICY);
+    input.push_str("\nreset refs/remotes/origin/main\nfrom refs/heads/main\n\n");
+    let dir = place.repository("writers", &input);
+    place.shell(&dir, "git clone -q --bare . ../shared.git");
+    let clones: Vec<PathBuf> = (0..WRITERS)
+        .map(|number| {
+            place.shell(&dir, &format!("git clone -q ../shared.git ../writer{number}"));
+            place.folder.join(format!("writer{number}"))
+        })
+        .collect();
+    let ledger_of = |dir: &Path, run: &mut dyn FnMut(&Ledger<'_>)| {
+        let git = Git::open(dir).unwrap();
+        let store = Store::new(&git.layout().common_dir);
+        run(&Ledger::new(&git, &store, "refs/heads/countersign-ledger", Some("origin")));
+    };
+    for (number, dir) in clones.iter().enumerate() {
+        let records: Vec<Unpublished> = (0..WRITTEN)
+            .map(|at| {
+                let (_, bytes) = approval(number * WRITTEN + at);
+                let record = Record::parse(bytes.as_bytes()).unwrap();
+                Unpublished { id: record.id, bytes: bytes.into_bytes(), signature: None }
+            })
+            .collect();
+        ledger_of(dir, &mut |ledger| ledger.append(&records, Timestamp(START)).unwrap());
+    }
+    let began = std::time::Instant::now();
+    let tries: Vec<f64> = std::thread::scope(|scope| {
+        let running: Vec<_> = clones
+            .iter()
+            .map(|dir| {
+                scope.spawn(move || {
+                    let git = Git::open(dir).unwrap();
+                    let store = Store::new(&git.layout().common_dir);
+                    let name = "refs/heads/countersign-ledger";
+                    let ledger = Ledger::new(&git, &store, name, Some("origin"));
+                    f64::from(ledger.sync(Timestamp(START)).unwrap().tries)
+                })
+            })
+            .collect();
+        running.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    let wall = began.elapsed().as_secs_f64() * 1e3;
+    let kept = place.shell(
+        &place.folder.join("shared.git"),
+        "git ls-tree -r --name-only countersign-ledger | grep -c json",
+    );
+    assert_eq!(kept.trim().parse::<usize>().unwrap(), WRITERS * WRITTEN, "records were lost");
+    row("8 clones publish 50 approvals each (wall)", wall, None, "nothing lost");
+    println!("  tries, in the median: {} (<= 2)", median(tries));
 }
 
 /// The median of the times that appending one record takes, in milliseconds.

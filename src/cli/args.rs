@@ -580,6 +580,8 @@ pub enum Ledger {
     },
     /// Verify growth, ids, canonical form and signatures of every record
     Verify,
+    /// Print the trailer by which a merge commit names the ledger as it is now
+    Anchor,
     /// Show one record, or list all
     Show {
         /// The record's id, or an unambiguous beginning of it

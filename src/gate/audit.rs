@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::change::Oid;
 use super::obligation::Case;
+use super::record::Body;
 use super::verdict::{Level, Verdict};
 
 /// The predicate of a verdict record: what was judged, by which policy, with
-/// which answer. Its id, and so its bytes, follow from these alone and the time.
-pub fn predicate(case: &Case<'_>, verdict: &Verdict, by: &str) -> Value {
+/// which answer, and beside which state of the ledger. Its id, and so its bytes, follow from these alone and the time.
+pub fn predicate(case: &Case<'_>, verdict: &Verdict, by: &str, ledger: Option<&Oid>) -> Value {
     let agents: Vec<String> = case.attribution.agents().into_keys().collect();
     let obligations: Vec<Value> = verdict
         .obligations
@@ -30,6 +32,7 @@ pub fn predicate(case: &Case<'_>, verdict: &Verdict, by: &str) -> Value {
         "commits": case.change.commits.len(),
         "files": case.change.files.len(),
         "findings": findings,
+        "ledger": ledger.map(Oid::as_str),
         "mode": verdict.mode,
         "obligations": obligations,
         "policy": { "from": case.policy.source.from, "sha256": case.policy.source.sha256 },
@@ -41,3 +44,15 @@ pub fn predicate(case: &Case<'_>, verdict: &Verdict, by: &str) -> Value {
         "verdict": if verdict.passes() { "pass" } else { "block" },
     })
 }
+
+/// The state of the ledger that a server's verdict names: the ledger has to
+/// contain it for good. `None`: it names none, or is no such record.
+pub fn ledger_of(body: &Body) -> Option<Oid> {
+    let Body::Verdict(verdict) = body else { return None };
+    let text = |key: &str| verdict.get(key).and_then(Value::as_str);
+    let by_a_server = text("by") == Some(POST_RECEIVE);
+    text("ledger").filter(|_| by_a_server).and_then(Oid::parse)
+}
+
+/// The job that writes verdicts of a server, as they name it.
+pub const POST_RECEIVE: &str = "post-receive";

@@ -168,6 +168,8 @@ pub struct Evidence {
 pub struct LedgerView {
     /// The tip that was read; `None`: there is no ledger ref at all.
     pub tip: Option<Oid>,
+    /// The tip that others have as well: a commit that stays.
+    pub shared: Option<Oid>,
     pub records: Vec<SignedRecord>,
     /// Records that could not be read, with their reasons: they cost only themselves.
     pub unreadable: Vec<String>,

@@ -333,7 +333,20 @@ impl std::fmt::Display for Comparison {
 pub fn guarded(policy: &Policy, path: &RepoPath) -> bool {
     path.as_bytes().eq_ignore_ascii_case(POLICY_FILE.as_bytes())
         || policy.is_nested_file(path)
+        || is_nested_in_another_case(policy, path)
         || policy.trust.gate.matches(path)
+}
+
+/// Whether a file system that ignores case would take this for a nested policy.
+fn is_nested_in_another_case(policy: &Policy, path: &RepoPath) -> bool {
+    let bytes = path.as_bytes();
+    let Some(folder) = bytes.len().checked_sub(POLICY_FILE.len()) else { return false };
+    let (folder, name) = bytes.split_at(folder);
+    let spelled = |folder: &[u8]| RepoPath::new([folder, POLICY_FILE.as_bytes()].concat());
+    name.eq_ignore_ascii_case(POLICY_FILE.as_bytes())
+        && [spelled(folder), spelled(&folder.to_ascii_lowercase())]
+            .iter()
+            .any(|path| policy.is_nested_file(path))
 }
 
 /// Whether the written rule that guards the policy names this path of its own accord.

@@ -250,7 +250,7 @@ fn body(
     let content = content(world, policy, &judgement.change, &judgement.target)?;
     let words = Words::default().id(judgement.change.head_tree.as_str());
     let view = ledger(world, trusted).read(&Wanted::About(words))?;
-    let by = hand.signer(world, view.tip.clone());
+    let by = hand.signer(world, view.shared.clone());
     let shown = || shown(judgement, &view.records);
     Ok(match decision {
         Decision::Approve { rules, note } => {

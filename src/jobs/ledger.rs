@@ -34,6 +34,17 @@ pub fn sync(world: &World, remote: Option<&str>) -> Result<Synced, Error> {
     with_ledger(world, remote, |ledger| Ok(ledger.sync(world.env.now)?))
 }
 
+/// Returns the trailer by which a commit names the ledger as everybody has it
+/// now, so that a clone which never saw it notices one that was cut off.
+pub fn anchor(world: &World) -> Result<String, Error> {
+    let shared = with_ledger(world, None, |ledger| Ok(ledger.shared_tip()?))?;
+    match shared {
+        Some(tip) => Ok(format!("{}: {tip}", super::anchors::KEY)),
+        None => Err(Error::usage("there is no shared ledger that a commit could name")
+            .hint("`countersign ledger sync` fetches it, or begins it")),
+    }
+}
+
 /// Verifies growth, ids, canonical form and signatures of every record.
 pub fn verify(world: &World) -> Result<Verification, Error> {
     with_ledger(world, None, |ledger| Ok(ledger.verify()?))

@@ -20,7 +20,8 @@ use super::world::World;
 /// is a convenience and no evidence, so that a place that cannot be written
 /// costs only the line.
 pub fn note(world: &World, judgement: &Judgement, by: &str) {
-    let line = audit::predicate(&judgement.case(), &judgement.verdict, by).to_string();
+    let ledger = judgement.evidence.ledger.as_ref().ok().and_then(|it| it.shared.as_ref());
+    let line = audit::predicate(&judgement.case(), &judgement.verdict, by, ledger).to_string();
     world.store.log(&line).ok();
 }
 

@@ -90,7 +90,7 @@ impl Prepared {
     /// A key that signs the records.
     pub fn signing(&self, world: &World, key: Option<&Path>) -> Result<Signing, Error> {
         let ledger = self.judgement.evidence.ledger.as_ref().ok();
-        let tip = ledger.and_then(|view| view.tip.clone());
+        let tip = ledger.and_then(|view| view.shared.clone());
         Signing::new(world.into(), &self.judgement.policy, key, tip)
     }
 }

@@ -28,10 +28,22 @@ pub fn post_receive(world: &World, input: &[u8]) -> Result<Vec<String>, Error> {
     if judged.trusted.absent {
         return Ok(Vec::new());
     }
+    // Named for good: a ledger that does not contain it was cut off.
+    let stands = match ledger(world, &judged.trusted).shared_tip() {
+        Ok(tip) => tip,
+        Err(error) => {
+            let why = Error::from(error).chain();
+            return Ok(vec![format!("the verdict was not recorded: {why}")]);
+        }
+    };
     let mut records = Vec::new();
     for judgement in judged.refs.iter().filter_map(|it| it.judgement.as_ref()) {
-        let body =
-            Body::Verdict(audit::predicate(&judgement.case(), &judgement.verdict, "post-receive"));
+        let body = Body::Verdict(audit::predicate(
+            &judgement.case(),
+            &judgement.verdict,
+            audit::POST_RECEIVE,
+            stands.as_ref(),
+        ));
         let (record, bytes) =
             Record::write(&body).map_err(|error| Error::new(ErrorKind::Internal, error))?;
         records.push(Unpublished { id: record.id, bytes, signature: None });

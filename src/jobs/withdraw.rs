@@ -56,7 +56,7 @@ pub fn withdraw(
         let message = format!("the record was signed by {whose}, and only they can take it back");
         return Err(Error::usage(message));
     }
-    let tip = ledger.read(&crate::adapters::ledger::Wanted::About(Default::default()))?.tip;
+    let tip = ledger.read(&crate::adapters::ledger::Wanted::About(Default::default()))?.shared;
     let record = found.record.id;
     let body = Body::Withdrawal(Withdrawal {
         repo,

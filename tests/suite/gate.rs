@@ -349,6 +349,7 @@ impl Scene {
         if needs(&case, &obligations).contains(&countersign::gate::evidence::Need::Records) {
             evidence.ledger = Ok(LedgerView {
                 tip: Some(oid('9')),
+                shared: Some(oid('9')),
                 records: self.records.clone(),
                 unreadable: Vec::new(),
             });

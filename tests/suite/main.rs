@@ -54,3 +54,4 @@ mod terminal;
 mod traces;
 mod trailer;
 mod waivers;
+mod who_can;

@@ -33,8 +33,8 @@ fn offered(shop: &Shop) {
 
 /// Something else lands on `main` meanwhile.
 fn main_moves(shop: &Shop, path: &str, content: &str) {
-    let other = shop.hub.clone_as("other", &[]);
-    other.git(&["pull", "-q"]);
+    let count = shop.hub.git(&["rev-list", "--count", "main"]);
+    let other = shop.hub.clone_as(&format!("other-{count}"), &[]);
     other.write(path, content);
     commit_unwatched(&other, "beside");
     other.git(&["push", "-q", "origin", "main"]);

@@ -12,6 +12,7 @@ use super::fs::FsError;
 use super::git::{Git, GitError};
 use super::signature;
 use super::store::{Store, Unpublished};
+use crate::gate::audit;
 use crate::gate::change::{Entry, FileStatus, Oid, RepoPath};
 use crate::gate::evidence::{Bounds, Dated, LedgerView};
 use crate::gate::record::canonical::is_sha256;
@@ -166,6 +167,7 @@ impl<'a> Ledger<'a> {
         let Tips { seen, local, .. } = self.tips()?;
         let read = Tips { local: tip.cloned(), tracking: None, seen };
         let mut view = self.published(&read, wanted)?;
+        view.shared = tip.cloned();
         // What comes with this very push is accepted now, whatever its commit says.
         let tips: Vec<Oid> = local.into_iter().collect();
         self.accept(&tips, &mut view.records)?;
@@ -206,6 +208,7 @@ impl<'a> Ledger<'a> {
         let own = self.store.own()?;
         let mut view = LedgerView {
             tip: tips.tracking.clone().or(tips.local.clone()),
+            shared: self.published_tip(tips).cloned(),
             records: Vec::new(),
             unreadable: index.unreadable(),
         };
@@ -277,6 +280,13 @@ impl<'a> Ledger<'a> {
         Ok(holds)
     }
 
+    /// Returns the tip that others have as well, for commits that name it.
+    pub fn shared_tip(&self) -> Result<Option<Oid>, LedgerError> {
+        let tips = self.tips()?;
+        self.enforce_growth(&tips)?;
+        Ok(self.published_tip(&tips).cloned())
+    }
+
     /// Returns the ids of the records that stood in the ledger at a commit.
     pub fn at(&self, commit: &Oid) -> Result<BTreeSet<String>, LedgerError> {
         let files = self.git.list(commit, &RepoPath::new(RECORDS))?;
@@ -339,9 +349,15 @@ impl<'a> Ledger<'a> {
             ..Verification::default()
         };
         let lines = index.wanted(&Wanted::All);
+        let mut anchors: BTreeMap<Oid, String> = BTreeMap::new();
         self.examine(&lines, false, &mut |line, examined| {
             let state = match examined {
-                Ok(examined) => examined.state,
+                Ok(examined) => {
+                    if let Some(anchor) = audit::ledger_of(&examined.record.body) {
+                        anchors.entry(anchor).or_insert_with(|| line.id.clone());
+                    }
+                    examined.state
+                }
                 Err(why) => return verification.problems.push(why),
             };
             verification.records += 1;
@@ -357,7 +373,31 @@ impl<'a> Ledger<'a> {
         for tip in tips.tracking.iter().chain(&tips.local) {
             verification.problems.extend(self.shrinking_commits(tip)?);
         }
+        let tips: Vec<&Oid> = tips.tracking.iter().chain(&tips.local).collect();
+        verification.problems.extend(self.cut_off(&anchors, &tips)?);
         Ok(verification)
+    }
+
+    /// Verdicts that name a state of the ledger which is not among its history.
+    fn cut_off(
+        &self,
+        anchors: &BTreeMap<Oid, String>,
+        tips: &[&Oid],
+    ) -> Result<Vec<String>, LedgerError> {
+        if anchors.is_empty() || tips.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call = self.git.call().args(["rev-list", "--end-of-options"]);
+        let text = self.git.output(call.args(tips.iter().map(|tip| tip.as_str())))?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let history: BTreeSet<&str> = text.lines().collect();
+        let missing = anchors.iter().filter(|(anchor, _)| !history.contains(anchor.as_str()));
+        let problem = |(anchor, id): (&Oid, &String)| {
+            format!(
+                "verdict `{id}` names the ledger at `{anchor}`, which is not in its history: it was cut off or rolled back, or this clone is shallow"
+            )
+        };
+        Ok(missing.map(problem).collect())
     }
 
     fn shrinking_commits(&self, tip: &Oid) -> Result<Vec<String>, LedgerError> {

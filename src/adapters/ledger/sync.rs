@@ -2,7 +2,7 @@
 //! and pushed without force; whoever loses the race fetches and replays again.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Ledger, LedgerError, SEEN, Tips, files_of};
 use crate::adapters::git::{GitError, NewCommit, RefOutcome};
@@ -26,6 +26,8 @@ pub struct Synced {
     pub published: usize,
     /// The shared tip moved since this clone looked last.
     pub fetched: bool,
+    /// How often it was tried: more than once where others published meanwhile.
+    pub tries: u32,
 }
 
 impl Ledger<'_> {
@@ -34,10 +36,14 @@ impl Ledger<'_> {
     pub fn sync(&self, now: Timestamp) -> Result<Synced, LedgerError> {
         let Some(remote) = self.remote.clone() else { return self.settle(now) };
         let mut fetched = false;
+        let mut took = Duration::ZERO;
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
-                std::thread::sleep(pause(attempt));
+                std::thread::sleep(pause(attempt, took));
             }
+            let tries = attempt + 1;
+            #[expect(clippy::disallowed_methods, reason = "how long a try takes is measured here")]
+            let began = Instant::now();
             let before = self.tips()?;
             let shared = self.fetch(&remote, &before)?;
             let tips = self.tips()?;
@@ -48,7 +54,7 @@ impl Ledger<'_> {
             let published = files.keys().filter(|path| path.as_bytes().ends_with(b".json")).count();
             if files.is_empty() && (shared.is_some() || base.is_none()) {
                 self.landed(base.as_ref(), &tips, &pending)?;
-                return Ok(Synced { tip: base, published: 0, fetched });
+                return Ok(Synced { tip: base, published: 0, fetched, tries });
             }
             let tip = match files.is_empty() {
                 true => base.clone(),
@@ -58,9 +64,9 @@ impl Ledger<'_> {
             match self.push(&remote, &tip)? {
                 RefOutcome::Done => {
                     self.landed(Some(&tip), &tips, &pending)?;
-                    return Ok(Synced { tip: Some(tip), published, fetched });
+                    return Ok(Synced { tip: Some(tip), published, fetched, tries });
                 }
-                RefOutcome::Moved => {}
+                RefOutcome::Moved => took = began.elapsed(),
                 RefOutcome::Refused(reason) => return Err(LedgerError::Refused { remote, reason }),
             }
         }
@@ -108,7 +114,7 @@ impl Ledger<'_> {
             self.store.published(&record.id)?;
         }
         self.remember(&tips);
-        Ok(Synced { tip: tips.local, published: pending.len(), fetched: false })
+        Ok(Synced { tip: tips.local, published: pending.len(), fetched: false, tries: 1 })
     }
 
     /// Fetches the shared ledger, never forced; returns what stood on the remote.
@@ -234,10 +240,12 @@ impl Ledger<'_> {
 }
 
 /// A pause that grows, with jitter, so that clones that met once do not meet
-/// again. The seed of the standard library's hashes is random enough for that.
-fn pause(attempt: u32) -> Duration {
+/// again: somewhere within the time that eight tries like the last one take.
+/// The seed of the standard library's hashes is random enough for that.
+fn pause(attempt: u32, took: Duration) -> Duration {
     use std::hash::{BuildHasher, RandomState};
     let jitter = RandomState::new().hash_one(attempt) % 1000;
-    let longest = 50u64 << attempt.min(5);
+    let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let longest = took.saturating_mul(8).min(3_000).max(50 << attempt.min(5));
     Duration::from_millis(20 + longest * jitter / 1000)
 }

@@ -8,7 +8,7 @@ use crate::cli::output::Style;
 use crate::cli::{Context, unsupported};
 use crate::gate::change::printable;
 use crate::gate::record::{SignatureState, SignedRecord};
-use crate::jobs::ledger::{Synced, Verification, list, show, sync, verify};
+use crate::jobs::ledger::{Synced, Verification, anchor, list, show, sync, verify};
 use crate::jobs::world::World;
 use crate::jobs::{Error, ErrorKind};
 
@@ -21,6 +21,10 @@ pub fn run(context: &Context, arguments: &args::Ledger) -> Result<Exit, Error> {
     match arguments {
         args::Ledger::Sync { remote } => {
             print_synced(context, &sync(&world, remote.as_deref())?);
+            Ok(Exit::Passed)
+        }
+        args::Ledger::Anchor => {
+            context.output.data(&format!("{}\n", anchor(&world)?));
             Ok(Exit::Passed)
         }
         args::Ledger::Verify => Ok(print_verification(context, &verify(&world)?)),

@@ -346,9 +346,10 @@ fn unsatisfiable(case: &Case<'_>, rule: &ApprovalRule, possible: &BTreeSet<&str>
         state: State::Unsatisfiable,
         code: Code::ApprovalUnsatisfiable,
         detail: format!(
-            "needs {} from {}, and {who} could give one: authors of the change and people without a key do not count",
+            "needs {} from {}, and {who} could give one: authors of the change and people without a key do not count; {}",
             approvals(rule.count),
-            asked(rule)
+            asked(rule),
+            to_change(rule)
         ),
         next: Some(format!("countersign who-can {}", case.range)),
         people: Vec::new(),
@@ -420,6 +421,20 @@ fn asked(rule: &ApprovalRule) -> String {
         "any person of the policy".to_owned()
     } else {
         rule.from.join(" or ")
+    }
+}
+
+/// What makes it satisfiable: the policy's people change, not the change's.
+fn to_change(rule: &ApprovalRule) -> String {
+    match rule.from.as_slice() {
+        [] => "add people with keys to countersign.toml on the target".to_owned(),
+        [group] => format!(
+            "add somebody to {group}, or a key to somebody in it, in countersign.toml on the target"
+        ),
+        groups => format!(
+            "add somebody to {}, or a key to somebody in them, in countersign.toml on the target",
+            groups.join(" or ")
+        ),
     }
 }
 

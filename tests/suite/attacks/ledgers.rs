@@ -54,7 +54,16 @@ fn cut_off_before_a_fresh_clone() {
     let tip = hub.ledger_tip().unwrap();
     let older = hub.chi.git(&["rev-parse", &format!("{tip}~")]);
     hub.chi.git(&["checkout", "-q", "-B", "docs", "origin/main"]);
-    hub.chi.write("b.md", "b\n").commit("chi", &format!("Merge\n\nCountersign-Ledger: {tip}\n"));
+    let anchor = countersign(&hub.chi, &["ledger", "anchor"]);
+    assert_eq!((anchor.code, anchor.text), (Some(0), format!("Countersign-Ledger: {tip}\n")));
+    let trailer = format!("--trailer=$({} ledger anchor)", env!("CARGO_BIN_EXE_countersign"));
+    hub.chi.write("b.md", "b\n").git(&["add", "-A"]);
+    // As docs/ci.md says it.
+    let script = format!("git commit -q -m Merge \"{trailer}\"");
+    let mut command = hub.chi.command("sh");
+    command.args(["-c", &script]).env("GIT_AUTHOR_NAME", "chi");
+    command.env("GIT_AUTHOR_EMAIL", "chi@example.com");
+    assert!(command.output().unwrap().status.success());
     let said = hub.lands();
     assert!(said.passes(), "{}", said.text);
     hub.chi.git(&["checkout", "-q", "topic"]);
@@ -70,6 +79,47 @@ fn cut_off_before_a_fresh_clone() {
     hub.bare.git(&["update-ref", "-d", LEDGER]);
     let said = fresh("gone");
     assert!(said.code == Some(1) && said.text.contains("[ledger-anchor]"), "{}", said.text);
+}
+
+/// A ledger that was written anew, with the server's own verdicts and without
+/// a record: what the verdicts name is not there.
+#[test]
+fn written_anew_without_a_record() {
+    let Some((hub, _)) = seen() else { return };
+    hub.chi.git(&["checkout", "-q", "-B", "docs", "origin/main"]);
+    hub.chi.write("b.md", "b\n").commit("chi", "beside");
+    let said = hub.lands();
+    assert!(said.passes(), "{}", said.text);
+    let verified = |name: &str| {
+        let clone = hub.bare.clone_as(name, &[]);
+        countersign(&clone, &["ledger", "verify"])
+    };
+    let said = verified("whole");
+    assert!(said.passes(), "{}", said.text);
+    // All but the rejection, as a history of its own.
+    let tip = hub.ledger_tip().unwrap();
+    let files = hub.bare.git(&["ls-tree", "-r", "--name-only", &tip]);
+    let read = |path: &str| {
+        let words = ["cat-file", "blob", &format!("{tip}:{path}")];
+        { hub.bare.git_command(&words) }.output().unwrap().stdout
+    };
+    let rejected: Vec<&str> = files
+        .lines()
+        .filter(|path| path.ends_with(".json"))
+        .filter(|path| String::from_utf8_lossy(&read(path)).contains("countersign:rejection"))
+        .map(|path| path.trim_end_matches(".json"))
+        .collect();
+    assert_eq!(rejected.len(), 1, "{files}");
+    let kept: Vec<(String, Vec<u8>)> = files
+        .lines()
+        .filter(|path| !path.starts_with(rejected[0]))
+        .map(|path| (path.to_owned(), read(path)))
+        .collect();
+    let anew = hub.ledger_commit(None, &kept);
+    hub.chi.git(&["push", "-q", "origin", &format!("{anew}:refs/heads/anew")]);
+    hub.bare.git(&["update-ref", LEDGER, &anew]);
+    let said = verified("fresh");
+    assert!(said.code == Some(1) && said.text.contains("it was cut off"), "{}", said.text);
 }
 
 #[test]

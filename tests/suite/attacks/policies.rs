@@ -70,6 +70,54 @@ fn a_nested_policy_that_loosens() {
     hub.refuses("[policy-change]").refuses("[approval-missing]");
 }
 
+/// The nested policy asks for bo's approval of everything below `core`; whatever
+/// is done to its file, or to its folder, is asked for by the old one.
+#[test]
+fn a_nested_policy_moved_removed_or_replaced() {
+    let nested = "schema = 1\n[[rule]]\nid = \"deep\"\nrequire.approvals = [{ from = [\"bo\"] }]\n";
+    let cases: [fn(&Hub); 6] = [
+        |hub| drop(hub.chi.git(&["mv", "core/countersign.toml", "core/other.toml"])),
+        |hub| drop(hub.chi.git(&["mv", "core", "moved"])),
+        |hub| drop(hub.chi.git(&["rm", "-q", "core/countersign.toml"])),
+        |hub| {
+            let path = hub.chi.path().join("core/countersign.toml");
+            std::fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("a.rs", &path).unwrap();
+        },
+        |hub| {
+            std::fs::remove_file(hub.chi.path().join("core/countersign.toml")).unwrap();
+            hub.chi.write("core/countersign.toml/x", "x\n");
+        },
+        |hub| {
+            hub.chi.write("core/Countersign.toml", "schema = 1\n");
+        },
+    ];
+    for (number, attack) in cases.into_iter().enumerate() {
+        let rules = "[trust]\nrepo_id = \"shop\"\n[nested]\nfiles = [\"*/countersign.toml\"]\n";
+        let Some(hub) = Hub::open(rules) else { return };
+        hub.chi.git(&["checkout", "-q", "main"]);
+        hub.chi.write("core/countersign.toml", nested);
+        let main = hub.chi.commit("ana", "a nested policy");
+        let path = hub.bare.path().to_str().unwrap().to_owned();
+        hub.chi.git(&["push", "-q", &path, "main:refs/heads/new"]);
+        hub.bare.git(&["update-ref", "refs/heads/main", main.as_str()]);
+        hub.chi.git(&["fetch", "-q", "origin"]);
+        hub.chi.git(&["checkout", "-q", "-B", "topic", "main"]);
+        attack(&hub);
+        hub.chi.git(&["add", "-A"]);
+        hub.chi.commit("chi", &format!("attack {number}"));
+        hub.refuses("[policy-change]");
+        // What it asked for is still asked for.
+        if number != 1 {
+            hub.chi.git(&["reset", "-q", "--hard", "main"]);
+            attack(&hub);
+            hub.chi.write("core/a.rs", "fn a() { changed() }\n").git(&["add", "-A"]);
+            hub.chi.commit("chi", "and the change");
+            hub.refuses("core:deep");
+        }
+    }
+}
+
 #[test]
 fn the_workflow_that_runs_the_gate_is_changed() {
     for path in [".github/workflows/ci.yml", ".gitlab-ci.yml", "lefthook.yml"] {

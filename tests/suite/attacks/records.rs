@@ -197,7 +197,7 @@ fn replayed_after_a_later_revert() {
     hub.chi.git(&["cherry-pick", landed.as_str()]);
     hub.refuses("changed it again: the approval is spent");
     // A new approval of it counts.
-    let again = hub.genuine("bo", RANGE);
+    let again = hub.genuine("bo", "origin/main..HEAD");
     hub.plant(&again);
     let said = hub.lands();
     assert!(said.passes(), "{}", said.text);
