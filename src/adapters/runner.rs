@@ -285,7 +285,7 @@ pub fn platform() -> String {
 /// Runs the tests, each in a slot of its own, at most `parallel` at a time. One
 /// outcome per test, in the order given; what could not be run says so.
 pub fn run(slots: &Slots, order: &Order<'_>, tell: &(dyn Fn(Event) + Sync)) -> Vec<Outcome> {
-    let clock = Clock::start(order);
+    let clock = Clock::start(order.budget);
     let next = AtomicUsize::new(0);
     let outcomes: Vec<Mutex<Option<Outcome>>> =
         order.tests.iter().map(|_| Mutex::new(None)).collect();
@@ -318,20 +318,20 @@ pub fn run(slots: &Slots, order: &Order<'_>, tell: &(dyn Fn(Event) + Sync)) -> V
     .collect()
 }
 
-/// When the whole order must be done.
-struct Clock {
+/// When everything must be done.
+pub struct Clock {
     start: Instant,
     budget: Option<Duration>,
 }
 
 impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the budget is measured here")]
-    fn start(order: &Order<'_>) -> Clock {
-        Clock { start: Instant::now(), budget: order.budget }
+    pub fn start(budget: Option<Duration>) -> Clock {
+        Clock { start: Instant::now(), budget }
     }
 
     /// What is left of the budget; `None`: there is none.
-    fn left(&self) -> Option<Duration> {
+    pub fn left(&self) -> Option<Duration> {
         self.budget.map(|budget| budget.saturating_sub(self.start.elapsed()))
     }
 }

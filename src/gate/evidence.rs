@@ -12,6 +12,16 @@ use super::time::Timestamp;
 /// means "pass"; the gate decides what it means.
 pub type Answer<T> = Result<T, String>;
 
+/// What merging a head into its target gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeResult {
+    /// The target's tip; the head itself where it contains that already, or there is no target.
+    pub onto: Oid,
+    /// A commit of that tree.
+    pub commit: Oid,
+    pub tree: Oid,
+}
+
 /// Tests that a push had no time for and their policy lets it leave out, with
 /// the reason: what is asked at `push` is then asked at `merge`.
 pub type Deferred = BTreeMap<String, String>;
@@ -136,6 +146,8 @@ pub struct Evidence {
     pub ledger: Answer<LedgerView>,
     /// Test name to the digest of its inputs at the head's tree (`gate::run`).
     pub inputs: BTreeMap<String, Answer<String>>,
+    /// What merging the head into the target gives; `None`: no test runs on that.
+    pub merge_result: Option<Answer<MergeResult>>,
     /// By the name of a test, why a push leaves it to the server.
     pub deferred: Deferred,
     /// By the name of a test, the packages that it runs for; absent: for all there is.
@@ -181,6 +193,7 @@ impl Default for Evidence {
         Evidence {
             ledger: Err("the ledger was not read".to_owned()),
             inputs: BTreeMap::new(),
+            merge_result: None,
             deferred: Deferred::new(),
             packages: BTreeMap::new(),
             commit_signers: Err("the commits' signatures were not read".to_owned()),

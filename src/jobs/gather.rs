@@ -9,9 +9,11 @@ use crate::adapters::signature;
 use crate::gate::change::{Commit, Oid, RepoPath};
 use crate::gate::debt;
 use crate::gate::evidence::{
-    Answer, BlobMerge, Bounds, Dated, Evidence, Landing, LedgerView, Moves, Need, Waived,
+    Answer, BlobMerge, Bounds, Dated, Evidence, Landing, LedgerView, MergeResult, Moves, Need,
+    Waived,
 };
 use crate::gate::obligation::{Case, Obligation};
+use crate::gate::policy::TestCommand;
 use crate::gate::record::{SignatureState, SshSignature};
 use crate::gate::requirement::approval_needs::further_needs;
 use crate::gate::requirement::{coverage, tests};
@@ -79,7 +81,8 @@ fn answer(
         }
         Need::Inputs(test) => {
             let depends = match case.policy.tests.get(test) {
-                Some(command) => Head::new(&world.git, case.change).depends(command),
+                Some(command) => tree_of(world, trusted, case, vantage, command, evidence)
+                    .and_then(|tree| Head::new(&world.git, case.change, &tree).depends(command)),
                 None => Err(format!("the policy has no test `{test}`")),
             };
             if let Ok(Depends { packages: Some(affected), .. }) = &depends {
@@ -299,6 +302,52 @@ fn wanted(case: &Case<'_>, inputs: &BTreeMap<String, Answer<String>>) -> Wanted 
         }
     }
     Wanted::About(words)
+}
+
+/// The tree on which a test runs: the head's, or that of its merge into the
+/// target, which is then made once.
+fn tree_of(
+    world: &World,
+    trusted: &Trusted,
+    case: &Case<'_>,
+    vantage: Vantage<'_>,
+    test: &TestCommand,
+    evidence: &mut Evidence,
+) -> Answer<Oid> {
+    if !test.on_merge {
+        return Ok(case.change.head_tree.clone());
+    }
+    let merged = evidence.merge_result.get_or_insert_with(|| {
+        merge_result(world, trusted, case, vantage).unwrap_or_else(|error| Err(with_hint(&error)))
+    });
+    let target = case.target;
+    merged
+        .as_ref()
+        .map(|it| it.tree.clone())
+        .map_err(|why| format!("`{}` runs on the merge with {target}: {why}", test.name))
+}
+
+fn merge_result(
+    world: &World,
+    trusted: &Trusted,
+    case: &Case<'_>,
+    vantage: Vantage<'_>,
+) -> Result<Answer<MergeResult>, Error> {
+    let head = &case.change.head;
+    let as_it_is = MergeResult {
+        onto: head.clone(),
+        commit: head.clone(),
+        tree: case.change.head_tree.clone(),
+    };
+    // An index is no commit; what it becomes is judged again.
+    let (true, Some(tip)) = (case.has_ids(), trusted.tip(world, case.target, vantage)?) else {
+        return Ok(Ok(as_it_is));
+    };
+    let contains = |one: &Oid, other: &Oid| world.git.is_ancestor(one, other);
+    if contains(&tip, head)? || contains(head, &tip)? {
+        return Ok(Ok(as_it_is));
+    }
+    Ok(world.git.merge_result(&tip, head)?)
 }
 
 /// The good signatures over the commits of the range.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::adapters::git::Git;
-use crate::gate::change::{Change, Entry, RepoPath, printable};
+use crate::gate::change::{Change, Entry, Oid, RepoPath, printable};
 use crate::gate::evidence::Answer;
 use crate::gate::packages::{Affected, LARGEST_MANIFEST, MOST_MANIFESTS, Selection};
 use crate::gate::policy::TestCommand;
@@ -25,18 +25,21 @@ pub struct Depends {
 pub struct Head<'a> {
     git: &'a Git,
     change: &'a Change,
+    /// The tree that is tested.
+    tree: &'a Oid,
     entries: Option<Vec<(RepoPath, Entry)>>,
 }
 
 impl<'a> Head<'a> {
-    pub fn new(git: &'a Git, change: &'a Change) -> Head<'a> {
-        Head { git, change, entries: None }
+    /// The change's head, or the result of its merge.
+    pub fn new(git: &'a Git, change: &'a Change, tree: &'a Oid) -> Head<'a> {
+        Head { git, change, tree, entries: None }
     }
 
     /// What a test depends on here.
     pub fn depends(&mut self, test: &TestCommand) -> Answer<Depends> {
         let digest = match &test.inputs {
-            None => tree_digest(&self.change.head_tree),
+            None => tree_digest(self.tree),
             Some(globs) => {
                 let rows = self.entries()?.iter().filter(|(path, _)| globs.matches(path));
                 inputs_digest(rows.map(|(path, entry)| (path, entry)))
@@ -55,7 +58,7 @@ impl<'a> Head<'a> {
 
     fn entries(&mut self) -> Answer<&[(RepoPath, Entry)]> {
         if self.entries.is_none() {
-            let list = self.git.list(&self.change.head_tree, &RepoPath::new(""));
+            let list = self.git.list(self.tree, &RepoPath::new(""));
             self.entries = Some(list.map_err(|error| Error::from(error).chain())?);
         }
         Ok(self.entries.as_deref().unwrap_or_default())

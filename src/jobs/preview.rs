@@ -269,6 +269,7 @@ fn as_test(command: &PreviewCommand, run: Vec<String>) -> TestCommand {
         reports: Reports::default(),
         prove: None,
         tests: None,
+        on_merge: false,
         tier: Default::default(),
         retries: 0,
         wrap: Vec::new(),

@@ -20,7 +20,7 @@ use crate::adapters::signature::{self, KeySource};
 use crate::adapters::store::{Store, Unpublished};
 use crate::gate::approval::signatory;
 use crate::gate::change::{Change, Oid, RepoPath, printable};
-use crate::gate::evidence::{Answer, Deferred};
+use crate::gate::evidence::{Deferred, Evidence, MergeResult};
 use crate::gate::junit;
 use crate::gate::obligation::obligations;
 use crate::gate::packages::Affected;
@@ -87,6 +87,8 @@ pub struct Plan {
     pub proofs: BTreeMap<String, (String, Vec<Source>)>,
     /// By a test's name the packages that it runs for; absent: for all there are.
     pub packages: BTreeMap<String, Affected>,
+    /// What is tested by tests that run on the result of a merge.
+    pub merged: Option<MergeResult>,
     pub repo: Option<String>,
     /// SHA-256 of the policy's bytes.
     pub policy: Option<String>,
@@ -192,7 +194,7 @@ impl Prepared {
             &judgement.policy,
             &judgement.change,
             &names,
-            &judgement.evidence.inputs,
+            &judgement.evidence,
         )?;
         plan.prove(&world.git, &judgement)?;
         let foreign = is_foreign(world, &judgement)?;
@@ -252,8 +254,7 @@ pub fn run_for_push(
 ) -> Result<Option<Pushed>, Error> {
     let (policy, stage) = (&judgement.policy, judgement.stage);
     let names = required(judgement, stage);
-    let mut plan =
-        Plan::new(&world.git, policy, &judgement.change, &names, &judgement.evidence.inputs)?;
+    let mut plan = Plan::new(&world.git, policy, &judgement.change, &names, &judgement.evidence)?;
     plan.prove(&world.git, judgement)?;
     let records = known_records(judgement);
     let counting = Counting { policy, stage, ledger_cuts: &judgement.evidence.ledger_cuts };
@@ -319,17 +320,20 @@ fn is_too_long(plan: &Plan, records: &[SignedRecord], budget: Duration) -> bool 
 
 impl Plan {
     /// Plans the named tests of the policy for a change's head; fails on a name
-    /// that the policy does not have. `known` are digests of inputs that were
-    /// looked up already.
+    /// that the policy does not have. `evidence` holds the digests of inputs that
+    /// were looked up already, and the result of the merge where one is tested.
     pub fn new(
         git: &Git,
         policy: &Policy,
         change: &Change,
         names: &BTreeSet<String>,
-        known: &BTreeMap<String, Answer<String>>,
+        evidence: &Evidence,
     ) -> Result<Plan, Error> {
         let mut tests = Vec::new();
-        let mut head = Head::new(git, change);
+        let merged = evidence.merge_result.as_ref();
+        let merged_tree = merged.and_then(|it| it.as_ref().ok()).map(|it| &it.tree);
+        let mut head = Head::new(git, change, &change.head_tree);
+        let mut merge = Head::new(git, change, merged_tree.unwrap_or(&change.head_tree));
         let mut packages = BTreeMap::new();
         for name in names {
             let Some(test) = policy.tests.get(name) else {
@@ -337,7 +341,22 @@ impl Plan {
                 let error = Error::usage(format!("the policy has no test `{}`", printable(name)));
                 return Err(error.hint(format!("it has: {}", printable(&known.join(", ")))));
             };
-            let depends = match known.get(name) {
+            let head = match (test.on_merge, merged) {
+                (false, _) | (true, Some(Ok(_))) => {
+                    if test.on_merge {
+                        &mut merge
+                    } else {
+                        &mut head
+                    }
+                }
+                (true, Some(Err(why))) => return Err(inputs::unknown(name, why)),
+                (true, None) => {
+                    let why =
+                        "it runs on the result of a merge, and no rule asks this change for it";
+                    return Err(inputs::unknown(name, why));
+                }
+            };
+            let depends = match evidence.inputs.get(name) {
                 Some(Ok(digest)) if test.packages.is_none() => {
                     Depends { digest: digest.clone(), packages: None }
                 }
@@ -358,6 +377,7 @@ impl Plan {
             tests,
             proofs: BTreeMap::new(),
             packages,
+            merged: merged.and_then(|it| it.clone().ok()),
             repo: policy.trust.repo_id.clone(),
             policy: policy.source.sha256.clone(),
         })
@@ -382,6 +402,16 @@ impl Plan {
         Ok(())
     }
 
+    /// The tree on which a test runs.
+    fn tree_of(&self, test: &TestCommand) -> &Oid {
+        self.merge_of(test).map_or(&self.tree, |it| &it.tree)
+    }
+
+    /// The merge on whose result a test runs, if it does.
+    fn merge_of(&self, test: &TestCommand) -> Option<&MergeResult> {
+        self.merged.as_ref().filter(|_| test.on_merge)
+    }
+
     /// The packages that a test runs for; empty: for all there are.
     fn packages_of(&self, test: &str) -> Vec<String> {
         let affected = self.packages.get(test);
@@ -394,7 +424,7 @@ impl Plan {
             let mut row = serde_json::json!({
                 "test": planned.test.name,
                 "commit": self.commit.as_str(),
-                "tree": self.tree.as_str(),
+                "tree": self.tree_of(&planned.test).as_str(),
                 "key": planned.key,
                 "run": planned.words,
             });
@@ -488,7 +518,7 @@ pub fn execute(
     execution: Execution<'_>,
     tell: &(dyn Fn(Event) + Sync),
 ) -> Result<Vec<Report>, Error> {
-    let mut order = Order {
+    let order = Order {
         tests: &[],
         commit: &plan.commit,
         tree: &plan.tree,
@@ -506,6 +536,7 @@ pub fn execute(
         .tests
         .iter()
         .filter_map(|planned| {
+            let order = at(plan, &planned.test, order);
             Some((planned.test.name.as_str(), reusable(planned, &order, execution.records)?))
         })
         .collect();
@@ -515,9 +546,13 @@ pub fn execute(
         .map(|planned| &planned.test)
         .filter(|test| !earlier.contains_key(test.name.as_str()))
         .collect();
-    order.tests = &to_run;
+    let (on_merge, on_head): (Vec<&TestCommand>, Vec<&TestCommand>) =
+        to_run.into_iter().partition(|test| plan.merge_of(test).is_some());
+    let start = runner::Clock::start(execution.budget);
     let mut outcomes = BTreeMap::new();
-    if !to_run.is_empty() {
+    for tests in [on_head, on_merge] {
+        let Some(first) = tests.first() else { continue };
+        let order = Order { tests: &tests, budget: start.left(), ..at(plan, first, order) };
         for outcome in runner::run(&slots(place)?, &order, tell) {
             outcomes.insert(outcome.test.clone(), outcome);
         }
@@ -528,10 +563,22 @@ pub fn execute(
         if let Some(record) = earlier.get(name) {
             reports.push(reuse(place, record, execution.signing)?);
         } else if let Some(outcome) = outcomes.remove(name) {
+            let order = at(plan, &planned.test, order);
             reports.push(keep_outcome(place, plan, planned, &order, outcome, execution.signing)?);
         }
     }
     Ok(reports)
+}
+
+/// The order as it stands for a test that may run on the result of a merge.
+fn at<'a>(plan: &'a Plan, test: &TestCommand, order: Order<'a>) -> Order<'a> {
+    match plan.merge_of(test) {
+        Some(merged) => {
+            let base = if merged.onto == plan.commit { &plan.base } else { &merged.onto };
+            Order { commit: &merged.commit, tree: &merged.tree, base: Some(base), ..order }
+        }
+        None => order,
+    }
 }
 
 /// What pre-push does by itself: runs the tests of a commit that this clone had
@@ -701,7 +748,8 @@ fn keep_outcome(
                 test: planned.test.name.clone(),
                 key: planned.key.clone(),
                 commit: plan.commit.clone(),
-                tree: plan.tree.clone(),
+                tree: order.tree.clone(),
+                merged: (order.commit != &plan.commit).then(|| Box::new(order.commit.clone())),
                 passed: outcome.end == End::Passed,
                 exit: outcome.exit,
                 summary: outcome.summary.clone(),
@@ -887,8 +935,9 @@ fn matching(plan: &Plan, run: Run) -> Result<Run, String> {
     if run.commit != plan.commit {
         return differs("commit", run.commit.as_str(), plan.commit.as_str());
     }
-    if run.tree != plan.tree {
-        return differs("tree", run.tree.as_str(), plan.tree.as_str());
+    let tree = plan.tree_of(&planned.test);
+    if run.tree != *tree {
+        return differs("tree", run.tree.as_str(), tree.as_str());
     }
     if run.key != planned.key {
         return differs("key", &run.key, &planned.key);

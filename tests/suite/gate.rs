@@ -289,6 +289,7 @@ impl Scene {
             environment: Vec::new(),
             platform: "linux x86_64".to_owned(),
             client: "countersign".to_owned(),
+            merged: None,
             packages: Vec::new(),
             retried: Vec::new(),
             sandbox: Default::default(),

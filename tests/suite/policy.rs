@@ -779,6 +779,7 @@ tests
     digest: 8de1182922cc2e612d3357cfb1c438d95ebb90fbe2cc2dfe630cfae52ac8151c
     inputs: services/checkout/**, Cargo.*
     network: true
+    on: head
     reports
       coverage: target/lcov.info
       junit: target/junit.xml
@@ -792,6 +793,7 @@ tests
     digest: 86c758369a14ed8081eb0d66802828a51882b014910ace9fc207ce842415c9e1
     inputs: *.rs
     network: true
+    on: head
     retries: 0
     run: make
     tier: normal
@@ -837,4 +839,26 @@ examples assisted change in checkout
 
 "#]]
     );
+}
+
+#[test]
+fn what_a_test_cannot_be_is_refused() {
+    for (table, part) in [
+        ("run = \"make {packages}\"", "whose packages `{packages}` names is not clear"),
+        ("run = \"make\"\nworkspace = \"web\"", "runs for all of them"),
+        ("run = \"cargo test\"\nsetup = \"cargo fetch {packages}\"", "belongs into `run` alone"),
+        ("run = \"cargo test -p {packages}\"\nworkspace = \"../web\"", "no path below the root"),
+        ("run = \"make\"\nretries = 6", "has failed"),
+        (
+            "run = \"make\"\non = \"merge\"\nprove = \"revert\"\nreports = { junit = \"x.xml\" }",
+            "`prove` goes with `on = \"head\"`",
+        ),
+        ("run = \"make\"\ntier = \"slowest\"", "slowest"),
+    ] {
+        let error = parse(&format!("[test.unit]\n{table}\n")).expect_err(table).to_string();
+        assert!(error.contains(part), "{table}: {error}");
+    }
+    let preview = "[preview.plan]\nengine = \"json\"\nrun = \"plan {packages}\"\n";
+    assert!(parse(preview).unwrap_err().to_string().contains("a preview has no `{packages}`"));
+    parse("[test.unit]\nrun = \"cargo test -p {packages}\"\nworkspace = \"rust\"\n").unwrap();
 }

@@ -631,3 +631,78 @@ retries = 1
     let (_, text, _) = countersign(&repo, &["test"]);
     assert!(text.contains("earlier") && text.contains("at the second attempt"), "{text}");
 }
+
+#[test]
+fn a_test_may_run_on_what_the_merge_gives() {
+    let repo = TestRepo::new();
+    let policy = r#"
+schema = 1
+[trust]
+repo_id = "shop"
+[[rule]]
+id = "tested"
+require.tests = ["both", "own"]
+[test.both]
+run = ["sh", "-c", "echo $1 $2 >~/told; cat a b", "x", "{base}", "{tree}"]
+on = "merge"
+[test.own]
+run = ["sh", "-c", "test ! -e b"]
+"#;
+    repo.commit_file("ana", "countersign.toml", policy, "policy");
+    repo.commit_file("ana", "shared", "1\n", "shared");
+    repo.git(&["config", "user.email", "ana@example.com"]);
+    repo.git(&["config", "countersign.installed", "shim"]);
+    repo.git(&["switch", "-q", "-c", "feature"]);
+    repo.commit_file("ana", "a", "1\n", "a");
+    // Nothing to merge yet: the head is what would land.
+    let (code, text, _) = countersign(&repo, &["test"]);
+    assert_eq!(code, Some(1), "`b` is not there: {text}");
+    repo.git(&["switch", "-q", "main"]);
+    repo.commit_file("ana", "b", "1\n", "b");
+    let tip = repo.oid("main");
+    repo.git(&["switch", "-q", "feature"]);
+    let before = repo.git(&["status", "--porcelain", "--branch"]);
+    let (_, plan, _) = countersign(&repo, &["test", "--plan"]);
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    let tree = repo.git(&["merge-tree", "--write-tree", "main", "feature"]);
+    assert_eq!(plan["include"][0]["tree"], tree.as_str());
+    assert_eq!(plan["include"][1]["tree"], repo.oid("HEAD^{tree}").as_str());
+    let (code, text, errors) = countersign(&repo, &["test"]);
+    assert_eq!(code, Some(0), "{text}{errors}");
+    let told = std::fs::read_to_string(repo.home().join("told")).unwrap();
+    assert_eq!(told.trim(), format!("{tip} {tree}"));
+    assert_eq!(repo.git(&["status", "--porcelain", "--branch"]), before);
+    assert_eq!(countersign(&repo, &["check"]).0, Some(0));
+    let (_, text, _) = countersign(&repo, &["explain"]);
+    let told = format!("on the merge with refs/heads/main at {}", tip.short());
+    assert!(text.contains(&told), "{text}");
+    let (_, text, _) = countersign(&repo, &["test"]);
+    assert_eq!(text.matches("(earlier)").count(), 2, "{text}");
+
+    // What is merged is that very tree, and needs no further run.
+    repo.git(&["switch", "-q", "--detach", "main"]);
+    repo.git(&["merge", "-q", "--no-ff", "-m", "merge", "feature"]);
+    let (_, text, _) = countersign(&repo, &["check", "main..HEAD"]);
+    assert!(!text.contains("`both` has no recorded result"), "{text}");
+
+    // The target moves on: it is another tree.
+    repo.git(&["switch", "-q", "main"]);
+    repo.commit_file("ana", "c", "1\n", "c");
+    repo.git(&["switch", "-q", "feature"]);
+    let (code, text, _) = countersign(&repo, &["check"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("`both` has no recorded result for this tree"), "{text}");
+
+    // A conflict blocks with its reason, whatever merge driver the change wishes for.
+    repo.commit_file("ana", ".gitattributes", "* merge=union\n", "driver");
+    repo.commit_file("ana", "shared", "2\n", "ours");
+    repo.git(&["switch", "-q", "main"]);
+    repo.commit_file("ana", "shared", "3\n", "theirs");
+    repo.git(&["switch", "-q", "feature"]);
+    let (code, text, _) = countersign(&repo, &["check"]);
+    assert_eq!(code, Some(1));
+    assert!(text.contains("it conflicts in `shared`"), "{text}");
+    let (code, _, errors) = countersign(&repo, &["test"]);
+    assert_eq!(code, Some(2));
+    assert!(errors.contains("it conflicts in `shared`"), "{errors}");
+}

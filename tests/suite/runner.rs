@@ -144,6 +144,7 @@ fn shell(script: &str) -> TestCommand {
         reports: Reports::default(),
         prove: None,
         tests: None,
+        on_merge: false,
         tier: Default::default(),
         retries: 0,
         wrap: Vec::new(),

@@ -8,12 +8,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::objects::{Kind, Streamed, hex_sha256};
+use super::tree::NewCommit;
 use super::{Detail, Git, GitError};
 use crate::gate::change::{Commit, Entry, FileChange, Oid, RepoPath};
-use crate::gate::evidence::{Answer, BlobMerge, Merged};
+use crate::gate::evidence::{Answer, BlobMerge, MergeResult, Merged};
+use crate::gate::time::Timestamp;
 
 /// The largest blob that is merged, in bytes. A merge with a larger one in dispute is not proven clean.
 const BLOB_LIMIT: u64 = 8 << 20;
+
+/// How many files in conflict are named.
+const SHOWN_CONFLICTS: usize = 5;
 
 /// The most merges that are looked at; the rest are not proven clean.
 const MOST_MERGES: usize = 64;
@@ -161,6 +166,40 @@ impl Git {
             }
         }
         Ok(Some(blobs))
+    }
+
+    /// Merges `head` into `tip` as git does, without attributes, so without
+    /// drivers, and without a work tree; the answer names the files in conflict
+    /// otherwise. The objects are written, as unreachable ones that git clears
+    /// away in time; the commit is the same whenever it is made.
+    pub fn merge_result(&self, tip: &Oid, head: &Oid) -> Result<Answer<MergeResult>, GitError> {
+        let call = self.call().env("GIT_ATTR_SOURCE", self.empty_tree().as_str());
+        let call = call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]);
+        let call = call.args(["--end-of-options", tip.as_str(), head.as_str()]);
+        let output = call.run()?;
+        let mut parts = output.stdout.split(|byte| *byte == 0).filter(|part| !part.is_empty());
+        let tree = parts.next().and_then(|it| Oid::parse(std::str::from_utf8(it).ok()?));
+        match (output.code, tree) {
+            (Some(0), Some(tree)) => {
+                let commit = NewCommit {
+                    tree: tree.clone(),
+                    parents: vec![tip.clone(), head.clone()],
+                    message: "the result of a merge, to be tested\n".to_owned(),
+                    at: Timestamp(0),
+                };
+                let commit = self.write_commit(&commit)?;
+                Ok(Ok(MergeResult { onto: tip.clone(), commit, tree }))
+            }
+            (Some(1), Some(_)) => {
+                let mut names: Vec<String> =
+                    parts.map(|path| format!("`{}`", RepoPath::new(path).to_display())).collect();
+                let more = names.len().saturating_sub(SHOWN_CONFLICTS);
+                names.truncate(SHOWN_CONFLICTS);
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                Ok(Err(format!("it conflicts in {}{more}", names.join(", "))))
+            }
+            _ => Err(super::failed(&call, &output.complaint())),
+        }
     }
 
     /// The merge base, if there is exactly one: a criss-cross is not proven clean.

@@ -204,6 +204,7 @@ pub(super) struct TestTable {
     pub(super) reports: ReportsTable,
     pub(super) tests: Option<Spanned<Vec<Word>>>,
     pub(super) prove: Option<Spanned<ProveWord>>,
+    pub(super) on: Option<Spanned<OnWord>>,
     #[serde(default)]
     pub(super) tier: Tier,
     pub(super) retries: Option<Spanned<u64>>,
@@ -222,6 +223,14 @@ pub(super) struct TestTable {
 pub(super) enum ProveWord {
     Revert,
     Mutate,
+}
+
+/// Which tree a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnWord {
+    Head,
+    Merge,
 }
 
 /// Whose packages `{packages}` names.

@@ -269,6 +269,8 @@ pub struct TestCommand {
     pub tests: Option<Globs>,
     /// How it shows that it notices the assisted lines; `None`: it need not.
     pub prove: Option<Prove>,
+    /// Whether it runs on what merging the head into the target gives, rather than on the head.
+    pub on_merge: bool,
     /// Whether a push that has no time for it may leave it to the server.
     pub tier: Tier,
     /// How often it may try again after it failed.

@@ -214,6 +214,7 @@ fn test(test: &TestCommand) -> Value {
         "prove": test.prove.map(|it| match it {
             Prove::Revert => "revert",
         }),
+        "on": if test.on_merge { "merge" } else { "head" },
         "tier": test.tier,
         "retries": test.retries,
         "wrap": test.wrap,

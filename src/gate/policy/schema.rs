@@ -188,6 +188,13 @@ fn test() -> Properties {
         ("reports", table(&[], reports)),
         ("tests", names("Which paths are tests; the usual ones unless given.")),
         (
+            "on",
+            words(
+                &["head", "merge"],
+                "The tree it runs on: the head's, or what a merge into the target gives.",
+            ),
+        ),
+        (
             "tier",
             words(
                 &["fast", "normal", "slow"],

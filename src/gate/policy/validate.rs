@@ -617,6 +617,7 @@ impl Reader<'_> {
             },
             prove: None,
             tests: table.tests.map(|it| self.globs_below(it.get_ref())).transpose()?,
+            on_merge: table.on.as_ref().is_some_and(|it| *it.get_ref() == file::OnWord::Merge),
             tier: table.tier,
             retries: self.retries(table.retries.as_ref())?,
             wrap: table.wrap.map(|it| self.words(&it)).transpose()?.unwrap_or_default(),
@@ -627,6 +628,11 @@ impl Reader<'_> {
             not_evaluable: Vec::new(),
             digest: String::new(),
         };
+        if let (Some(on), Some(_), true) = (&table.on, &table.prove, test.on_merge) {
+            let message =
+                "a proof takes lines out of the head, so `prove` goes with `on = \"head\"`";
+            return Err(self.error(on.span(), message));
+        }
         if let Some(prove) = &table.prove {
             if test.reports.junit.is_empty() {
                 let message =
@@ -1126,6 +1132,9 @@ fn digest(folder: &str, test: &TestCommand) -> String {
         "timeout": test.timeout.as_secs(),
     });
     // What a table does not say leaves its digest as it was.
+    if test.on_merge {
+        definition["on"] = "merge".into();
+    }
     if test.retries > 0 {
         definition["retries"] = test.retries.into();
     }

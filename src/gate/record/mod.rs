@@ -302,6 +302,8 @@ pub struct Run {
     pub client: String,
     /// SHA-256 of the policy's bytes.
     pub policy: Option<String>,
+    /// The commit of a merge's result that was tested, where it is not `commit`.
+    pub merged: Option<Box<Oid>>,
     /// The packages that it ran for; empty: for all there are.
     pub packages: Vec<String>,
     /// How the attempts before the one that decided ended; empty: it was the first.

@@ -122,6 +122,7 @@ fn write_run(run: &Run) -> Value {
     ours.insert("test".into(), run.test.as_str().into());
     ours.insert("tree".into(), run.tree.as_str().into());
     insert_some(&mut ours, "exit", run.exit);
+    insert_some(&mut ours, "merged", run.merged.as_deref().map(Oid::as_str));
     insert_some(&mut ours, "policy", run.policy.as_deref());
     insert_some(&mut ours, "repo", run.repo.as_deref());
     if !run.packages.is_empty() {
@@ -191,6 +192,7 @@ fn read_run(fields: &Fields) -> Result<Run, RecordError> {
         platform: ours.owned("platform")?,
         client: ours.owned("client")?,
         policy: ours.optional_sha256("policy")?,
+        merged: ours.optional("merged").map(|_| ours.oid("merged").map(Box::new)).transpose()?,
         packages: texts_if_any(&ours, "packages")?,
         retried: texts_if_any(&ours, "retried")?,
         sandbox: match ours.optional("sandbox") {

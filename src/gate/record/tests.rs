@@ -354,6 +354,7 @@ fn any_body() -> impl Strategy<Value = Body> {
                     exit,
                     summary: "12 tests passed".into(),
                     duration_ms,
+                    merged: passed.then(|| Box::new(oid(OID))),
                     packages: argv.iter().take(1).cloned().collect(),
                     retried: argv.iter().skip(1).cloned().collect(),
                     sandbox: Box::new(Sandbox { network: passed, wrap: argv.clone() }),

@@ -51,7 +51,12 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
         Counting { policy: case.policy, stage: case.stage, ledger_cuts: &evidence.ledger_cuts };
     let next = Some(format!("countersign test {}", case.range));
     let affected = evidence.packages.get(&test.name).map(Affected::describe);
-    let packages = affected.map(|it| format!(" for {it}")).unwrap_or_default();
+    let mut packages = affected.map(|it| format!(" for {it}")).unwrap_or_default();
+    if let (true, Some(Ok(merged))) = (test.on_merge, &evidence.merge_result)
+        && merged.onto != case.change.head
+    {
+        packages += &format!(" on the merge with {} at {}", case.target, merged.onto.short());
+    }
     match standing(&ledger.records, &key(test, digest), test, &counting) {
         Standing::Passed { run, id, kind, also_failed } => {
             let flaky =
