@@ -125,20 +125,24 @@ pub struct Texts {
     /// For each line the record, the run in it, and the line in that; `None`
     /// between two runs.
     places: Vec<Option<(usize, usize, usize)>>,
+    /// For each line the record, and its number at the commit.
+    numbers: Vec<Option<(usize, u64)>>,
 }
 
 impl Texts {
     /// Puts the runs one behind the other.
     pub fn of(records: &[&RecordedLines]) -> Texts {
-        let mut texts = Texts { keys: Vec::new(), places: Vec::new() };
+        let mut texts = Texts { keys: Vec::new(), places: Vec::new(), numbers: Vec::new() };
         for (record, recorded) in records.iter().enumerate() {
             for (number, run) in recorded.runs.iter().enumerate() {
                 for (at, hash) in run.lines.iter().enumerate() {
                     texts.keys.push(number_of(hash).unwrap_or_default());
                     texts.places.push(number_of(hash).map(|_| (record, number, at)));
+                    texts.numbers.push(Some((record, run.start.saturating_add(at as u64))));
                 }
                 texts.keys.push(0);
                 texts.places.push(None);
+                texts.numbers.push(None);
             }
         }
         texts
@@ -189,7 +193,7 @@ impl Texts {
         };
         let keys: Vec<u64> = lines.iter().enumerate().map(key).collect();
         let own = (0..self.keys.len()).map(|it| self.places[it].is_some() && wanted(it)).collect();
-        match_keys(lines, &keys, open, &self.keys, own, fits)
+        match_keys(lines, &keys, open, &self.keys, own, fits, &self.numbers)
     }
 }
 

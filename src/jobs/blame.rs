@@ -239,7 +239,7 @@ fn uncommitted(
     let edits: Vec<_> = traces.edits.iter().map(|it| &it.edit).collect();
     let content: Vec<u8> =
         lines.iter().flat_map(|it| [it.text.as_slice(), b"\n"].concat()).collect();
-    for range in match_lines(&content, &open, &edits) {
+    for range in match_lines(&content, &open, &edits, true) {
         let matched = if range.reformatted { Matched::Reformatted } else { Matched::Exact };
         let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let first = place(range.lines.start.saturating_sub(1));

@@ -61,7 +61,7 @@ pub fn staged(world: &World, change: &Change) -> Result<Vec<RecordedLines>, Erro
         let told = restored(&content, &told, recorded);
         let mut edits: Vec<&TracedEdit> = recorded.iter().copied().chain(&told).collect();
         edits.sort_by_key(|it| it.time);
-        kept.extend(keep(&file.path, &content, &match_lines(&content, &file.added, &edits)));
+        kept.extend(keep(&file.path, &content, &match_lines(&content, &file.added, &edits, true)));
     }
     Ok(kept)
 }

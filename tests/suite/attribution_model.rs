@@ -4,7 +4,9 @@
 //! squashes, rebases, cherry-picks, merges and moves.
 //!
 //! Every line knows its author by construction; the model never reads what the
-//! tool prints. `COUNTERSIGN_FUZZ=200` runs that many seeds.
+//! tool prints. `COUNTERSIGN_FUZZ=200` runs that many seeds, from
+//! `COUNTERSIGN_FUZZ_FIRST=5000` on; `COUNTERSIGN_FUZZ_MISTAKES=FILE` writes each
+//! mistake there once, with the lines around it and what had happened.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -89,6 +91,14 @@ struct Model {
     branches: u64,
     operations: Vec<String>,
     tallies: BTreeMap<&'static str, Tally>,
+    /// Lines of which a mistake was told before.
+    told: BTreeSet<u64>,
+    /// Lines that git does not call new in the commit that brought them: one of
+    /// the same text went there, and which of the two is the new one nobody can
+    /// tell from the content.
+    twins: BTreeSet<u64>,
+    /// Each mistake once, with what stands around it.
+    mistakes: String,
 }
 
 impl Model {
@@ -105,6 +115,9 @@ impl Model {
             branches: 0,
             operations: Vec::new(),
             tallies: BTreeMap::new(),
+            told: BTreeSet::new(),
+            twins: BTreeSet::new(),
+            mistakes: String::new(),
         };
         for path in ["base.rs", "lib.rs"] {
             let file = model.new_file(path, None);
@@ -146,6 +159,10 @@ impl Model {
             texts.push(match self.dice.below(8) {
                 0 => "    trace_enter(module);".to_owned(),
                 1 => format!("    if ready({number}) {{\n        call_{number}_{at}(1);\n    }}"),
+                2 if self.formats => format!("    store_{number}_{at}(first_{at}, second_{at});"),
+                3 if self.formats => format!(
+                    "    keep_{number}_{at}(\n        first_{at},\n        second_{at}\n    );"
+                ),
                 _ => format!("    let value_{number}_{at} = compute({at}, {number});"),
             });
         }
@@ -173,6 +190,9 @@ impl Model {
         let path = self.any_file();
         let length = self.work[&path].len();
         let at = HEADER + self.dice.below(length - HEADER + 1);
+        if self.formats && self.dice.one_in(8) {
+            return self.import(path, author);
+        }
         let (removed, new) = match self.dice.below(6) {
             0..=2 => (0, self.block(author)),
             3 => (1 + self.dice.below(3), self.block(author)),
@@ -195,6 +215,25 @@ impl Model {
         let new_texts = [above, texts(&new), below].concat();
         file.splice(at..end, new);
         (path, old, new_texts)
+    }
+
+    /// A line among the imports, which stand behind the header.
+    fn import(
+        &mut self,
+        path: String,
+        author: Option<&'static str>,
+    ) -> (String, Vec<String>, Vec<String>) {
+        let text = format!("use shop::part_{}::item;", self.dice.below(900) + 100 * 1000);
+        let at = HEADER;
+        let line = self.line(text, author);
+        let file = self.work.get_mut(&path).unwrap();
+        if file.iter().any(|it| it.text == line.text) {
+            return (path, Vec::new(), Vec::new());
+        }
+        file.insert(at, line);
+        let texts = |lines: &[Line]| lines.iter().map(|it| it.text.clone()).collect::<Vec<_>>();
+        let new = texts(&file[at - 1..=at + 1]);
+        (path, vec![new[0].clone(), new[2].clone()], new)
     }
 
     fn step(&mut self) {
@@ -250,8 +289,8 @@ impl Model {
     fn format(&mut self) {
         let path = self.any_file();
         let tabs = self.dice.one_in(2);
-        let file = self.work.get_mut(&path).unwrap();
-        for line in &mut file[HEADER..] {
+        let mut body = self.work[&path][HEADER..].to_vec();
+        for line in &mut body {
             let bare = line.text.trim_start_matches([' ', '\t']).to_owned();
             let depth = (line.text.len() - bare.len()).min(8).div_ceil(4);
             let depth =
@@ -261,8 +300,62 @@ impl Model {
                 line.text = line.text.replace("(1);", "(1)");
             }
         }
+        let imports = body.iter().take_while(|it| it.text.starts_with("use ")).count();
+        body[..imports].sort_by(|one, other| one.text.cmp(&other.text));
+        let body = if tabs { self.wrap(body) } else { self.join(body) };
+        self.work.get_mut(&path).unwrap().splice(HEADER.., body);
         self.write();
         self.operations.push(format!("format {path} (tabs: {tabs})"));
+    }
+
+    /// Calls of two arguments, one argument a line.
+    fn wrap(&mut self, lines: Vec<Line>) -> Vec<Line> {
+        let mut wrapped = Vec::new();
+        for line in lines {
+            let call = line.text.strip_suffix(");").and_then(|it| it.split_once('('));
+            let call = call.filter(|(name, _)| name.trim_start().starts_with("store_"));
+            let Some((name, arguments)) = call else {
+                wrapped.push(line);
+                continue;
+            };
+            let indent = name.len() - name.trim_start().len();
+            let indent = &name[..indent];
+            let arguments = arguments.split(", ").map(|it| format!("{indent}\t{it},"));
+            let texts: Vec<String> = [format!("{name}(")]
+                .into_iter()
+                .chain(arguments)
+                .chain([format!("{indent});")])
+                .collect();
+            wrapped.extend(texts.into_iter().map(|text| self.line(text, line.author)));
+        }
+        wrapped
+    }
+
+    /// Calls whose arguments stand on lines of their own, on one line; only
+    /// where all of it is one author's.
+    fn join(&mut self, lines: Vec<Line>) -> Vec<Line> {
+        let mut joined: Vec<Line> = Vec::new();
+        let mut at = 0;
+        while at < lines.len() {
+            let name = lines[at].text.trim_start();
+            let call = lines.get(at..at + 4).filter(|call| {
+                name.starts_with("keep_")
+                    && name.ends_with('(')
+                    && call[3].text.trim() == ");"
+                    && call.iter().all(|it| it.author == call[0].author)
+            });
+            let Some(call) = call else {
+                joined.push(lines[at].clone());
+                at += 1;
+                continue;
+            };
+            let argument = |line: &Line| line.text.trim().trim_end_matches(',').to_owned();
+            let text = format!("{}{}, {});", call[0].text, argument(&call[1]), argument(&call[2]));
+            let author = call[0].author;
+            joined.push(self.line(text, author));
+            at += 4;
+        }
+        joined
     }
 
     fn git_commit(&mut self, words: &[&str], message: &str) {
@@ -455,6 +548,7 @@ impl Model {
             let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
                 panic!("{}\n{}", String::from_utf8_lossy(&output.stderr), self.story())
             });
+            self.note_twins(lines, &report);
             let said: Vec<bool> = report["lines"]
                 .as_array()
                 .unwrap()
@@ -465,6 +559,7 @@ impl Model {
             assert_eq!(said.len(), truth.len(), "{path}");
             let texts: Vec<&str> = lines.iter().map(|it| it.text.as_str()).collect();
             let said = unslid(&texts, &truth, said);
+            self.tell_mistakes(kind, path, lines, &said);
             for (number, (line, said)) in (1..).zip(lines.iter().zip(&said)) {
                 match (line.author, said) {
                     (Some(_), true) => tally.right += 1,
@@ -484,6 +579,48 @@ impl Model {
             self.operations.push(format!("after {kind}:\n{wrong}"));
         }
         self.tallies.entry(kind).or_default().add(tally);
+    }
+
+    fn note_twins(&mut self, lines: &[Line], report: &Value) {
+        let count = self.commits.len();
+        let ids =
+            self.repo.git(&["rev-list", "--first-parent", &format!("-n{}", count + 1), "HEAD"]);
+        let ids: Vec<&str> = ids.lines().rev().collect();
+        for (line, row) in lines.iter().zip(report["lines"].as_array().unwrap()) {
+            let has = |files: &Files| files.values().flatten().any(|it| it.id == line.id);
+            let born = self.commits.iter().position(has).filter(|_| !has(&self.main));
+            let Some(born) = born else { continue };
+            let is_twin = row["commit"].as_str() != ids.get(ids.len() - count + born).copied();
+            if is_twin {
+                self.twins.insert(line.id);
+            } else {
+                self.twins.remove(&line.id);
+            }
+        }
+    }
+
+    fn tell_mistakes(&mut self, kind: &str, path: &str, lines: &[Line], said: &[bool]) {
+        for (at, line) in lines.iter().enumerate() {
+            if line.author.is_some() == said[at] || !self.told.insert(line.id) {
+                continue;
+            }
+            let what = if said[at] { "wrong" } else { "missed" };
+            let sort = match line.text.trim() {
+                "" => "blank",
+                "}" => "bracket",
+                "trace_enter(module);" => "repeated",
+                _ => "telling",
+            };
+            let sort =
+                format!("{sort}{}", if self.twins.contains(&line.id) { "-twin" } else { "" });
+            writeln!(self.mistakes, "{what} {sort} after {kind}, {path}:{}", at + 1).unwrap();
+            for near in at.saturating_sub(4)..(at + 5).min(lines.len()) {
+                let here = if near == at { ">" } else { " " };
+                let truth = lines[near].author.map_or(".", |it| &it[..2]);
+                let said = if said[near] { "x" } else { "." };
+                writeln!(self.mistakes, "  {here} {truth:2} {said} {}", lines[near].text).unwrap();
+            }
+        }
     }
 
     fn story(&self) -> String {
@@ -611,9 +748,11 @@ fn check(first: u64, formats: bool, precision: f64, recall: f64) {
     if is_below_an_agent() {
         return;
     }
-    let seeds = std::env::var("COUNTERSIGN_FUZZ").ok().and_then(|it| it.parse().ok()).unwrap_or(6);
+    let number = |name| std::env::var(name).ok().and_then(|it| it.parse::<u64>().ok());
+    let seeds = number("COUNTERSIGN_FUZZ").unwrap_or(6);
+    let first = number("COUNTERSIGN_FUZZ_FIRST").unwrap_or(first);
     let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
-    let mut stories = String::new();
+    let (mut stories, mut mistakes) = (String::new(), String::new());
     for seed in first..first + seeds {
         let mut model = Model::new(seed, formats);
         for _ in 0..STEPS {
@@ -631,7 +770,12 @@ fn check(first: u64, formats: bool, precision: f64, recall: f64) {
             .collect();
         if !bad.is_empty() {
             writeln!(stories, "\nseed {seed}, formats {formats}:\n{}", model.story()).unwrap();
+            let mistakes_of = &model.mistakes;
+            writeln!(mistakes, "\nseed {seed}:\n{mistakes_of}\n{}", model.story()).unwrap();
         }
+    }
+    if let Some(file) = std::env::var_os("COUNTERSIGN_FUZZ_MISTAKES") {
+        std::fs::write(file, &mistakes).unwrap();
     }
     let mut whole = Tally::default();
     let mut table = String::new();
@@ -655,15 +799,13 @@ fn check(first: u64, formats: bool, precision: f64, recall: f64) {
     );
 }
 
-// The aim is 0.99 and 0.98, with formatters 0.97 and 0.95, and is not reached:
-// these floors hold what is, so that it gets no worse. Most of the misses that
-// were looked at are brackets and blanks at the end of a block.
+// About a third of what is missed are twins, see [`Model::twins`].
 #[test]
 fn every_line_keeps_its_author_through_git() {
-    check(1, false, 0.99, 0.97);
+    check(1, false, 0.99, 0.98);
 }
 
 #[test]
 fn every_line_keeps_its_author_through_formatters_as_well() {
-    check(1001, true, 0.96, 0.92);
+    check(1001, true, 0.97, 0.95);
 }

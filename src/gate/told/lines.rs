@@ -419,7 +419,7 @@ mod tests {
         let count = file.lines().count();
         let added = [LineRange { start: 1, end: count as u64 }];
         let mut marks = vec!['.'; count];
-        for range in match_lines(file.as_bytes(), &added, &edits) {
+        for range in match_lines(file.as_bytes(), &added, &edits, true) {
             for number in range.lines.start..=range.lines.end {
                 marks[number as usize - 1] = if range.reformatted { 'X' } else { 'x' };
             }

@@ -1,20 +1,23 @@
 //! Which lines of a file an agent wrote, by the texts that it recorded.
 //!
-//! Lines that an edit's new text has over its old one are the agent's. Each is
-//! matched to one line of the file, so a second one of the same text is
-//! somebody else's; runs of lines come first, longest first, with the lines
-//! around them that the record knows too. A line that carries no meaning of its
-//! own (a bracket, a blank) follows the line beside it. What matches nothing is
-//! nobody's: unattributed.
+//! Lines that an edit's new text has over its old one are the agent's. Edits are
+//! taken back, the newest first ([`replay`]); each line is matched to one line
+//! of the file, so a second one of the same text is somebody else's. A line that
+//! carries no meaning of its own (a bracket, a blank) follows the lines beside
+//! it. What matches nothing is nobody's: unattributed.
+//!
+//! Of what was kept of a text only keys of its lines are known ([`match_keys`]):
+//! then runs of lines come first, longest first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use similar::DiffOp;
-
 use super::change::LineRange;
-use super::diff;
 use super::trace::TracedEdit;
+
+mod replay;
+
+use replay::{Replay, Written};
 
 /// The most places at which one text is looked for.
 const PLACES: usize = 64;
@@ -39,10 +42,12 @@ pub struct MatchedRange {
 /// Finds the added lines that these edits of the file wrote. `content` is the
 /// whole new file, `added` its added lines; the edits are in order, the oldest
 /// first. Line ends, also CRLF, and trailing blanks are no difference.
+/// `formatted`: what a formatter did to them is none either.
 pub fn match_lines(
     content: &[u8],
     added: &[LineRange],
     edits: &[&TracedEdit],
+    formatted: bool,
 ) -> Vec<MatchedRange> {
     let text = String::from_utf8_lossy(content);
     let lines: Vec<&str> = text.lines().collect();
@@ -55,16 +60,13 @@ pub fn match_lines(
             }
         }
     }
-    let mut written: Vec<Written> = edits.iter().map(|edit| Written::of(edit)).collect();
+    let mut written: Vec<Written<'_>> = edits.iter().map(|edit| Written::of(edit)).collect();
     forget_removed(&mut written);
     let mut owners: Vec<Option<Owner>> = vec![None; lines.len()];
-    for reformatted in [false, true] {
-        let keys: Vec<u64> = lines.iter().map(|line| key(line, reformatted)).collect();
-        let page = Page { lines: &lines, keys: &keys, open: &is_added };
-        for (number, edit) in written.iter_mut().enumerate().rev() {
-            let text = if reformatted { &edit.loose } else { &edit.exact };
-            let owner = Owner { edit: number, reformatted };
-            assign(&page, text, &mut edit.own, &|_, _| true, owner, &mut owners);
+    let mut replay = Replay::new(&lines, is_added, formatted);
+    for (number, edit) in written.iter().enumerate().rev() {
+        for (at, reformatted) in replay.take_back(edit) {
+            owners[at] = Some(Owner { edit: number, reformatted });
         }
     }
     ranges(&owners, edits)
@@ -72,7 +74,9 @@ pub fn match_lines(
 
 /// Finds in a file the lines of a text of which only keys are known. Each of
 /// the text's lines is found once at most; `open` says which lines of the file
-/// may be taken, `fits` which line of the text may stand for which of the file.
+/// may be taken, `fits` which line of the text may stand for which of the file,
+/// `places` where each line of the text stood: in which of several files, and
+/// at which number there.
 /// Returns for each line of the file the line of the text, both counted from 0.
 pub fn match_keys(
     lines: &[&str],
@@ -81,11 +85,54 @@ pub fn match_keys(
     text: &[u64],
     mut own: Vec<bool>,
     fits: &dyn Fn(usize, usize) -> bool,
+    places: &[Option<(usize, u64)>],
 ) -> Vec<Option<usize>> {
     let page = Page { lines, keys, open };
     let mut owners: Vec<Option<usize>> = vec![None; lines.len()];
     take(&page, text, &mut own, fits, &mut |at, line| owners[at] = Some(line));
+    take_at_distance(&page, text, &own, fits, places, &mut owners);
     owners
+}
+
+/// The longest way, in lines, over which a line is found by its distance.
+const DISTANCE: u64 = 24;
+
+/// Takes brackets and blanks that stand as far from a line that is taken as
+/// they stood from it before: what is between them is somebody else's.
+fn take_at_distance(
+    page: &Page<'_>,
+    text: &[u64],
+    own: &[bool],
+    fits: &dyn Fn(usize, usize) -> bool,
+    places: &[Option<(usize, u64)>],
+    owners: &mut [Option<usize>],
+) {
+    let mut taken: BTreeMap<(usize, u64), usize> = BTreeMap::new();
+    for (at, line) in owners.iter().enumerate() {
+        if let Some(place) = line.and_then(|line| places.get(line).copied().flatten()) {
+            taken.insert(place, at);
+        }
+    }
+    for line in (0..text.len()).filter(|line| own[*line]) {
+        let Some((file, number)) = places.get(line).copied().flatten() else { continue };
+        let mut above = taken.range((file, number.saturating_sub(DISTANCE))..(file, number));
+        let above = above
+            .next_back()
+            .and_then(|((_, it), at)| at.checked_add(usize::try_from(number - it).ok()?));
+        let mut below = taken.range((file, number)..(file, number.saturating_add(DISTANCE)));
+        let below = below
+            .next()
+            .and_then(|((_, it), at)| at.checked_sub(usize::try_from(it - number).ok()?));
+        let free = |at: &usize| {
+            owners.get(*at).is_some_and(Option::is_none)
+                && page.open[*at]
+                && page.keys[*at] == text[line]
+                && fits(line, *at)
+        };
+        if let Some(at) = [above, below].into_iter().flatten().find(free) {
+            owners[at] = Some(line);
+        }
+    }
 }
 
 /// Whether a line means something by itself: four letters or digits, and not a
@@ -98,6 +145,20 @@ pub fn is_telling(line: &str) -> bool {
     let word =
         line.trim().trim_end_matches([';', ':', ',', '{', '}', ')', ' ']).to_ascii_lowercase();
     line.chars().filter(|it| it.is_alphanumeric()).count() >= 4 && !COMMON.contains(&word.as_str())
+}
+
+/// What is left of a text without blanks, without a comma that closes a list,
+/// and without commas and semicolons at its end.
+pub fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for letter in text.chars().filter(|it| !it.is_whitespace()) {
+        if matches!(letter, ')' | ']' | '}') && plain.ends_with(',') {
+            plain.pop();
+        }
+        plain.push(letter);
+    }
+    plain.truncate(plain.trim_end_matches([',', ';']).len());
+    plain
 }
 
 /// What two lines have in common that count as the same.
@@ -119,88 +180,16 @@ struct Owner {
     reformatted: bool,
 }
 
-/// The new text of an edit, as keys of its lines.
-struct Written {
-    exact: Vec<u64>,
-    loose: Vec<u64>,
-    /// Which lines the edit put there, and nobody has been matched to yet.
-    own: Vec<bool>,
-    /// The lines that the edit took away.
-    removed: Vec<u64>,
-}
-
-impl Written {
-    fn of(edit: &TracedEdit) -> Written {
-        let lines: Vec<&str> = edit.new.lines().map(str::trim_end).collect();
-        let (own, removed) = match &edit.old {
-            None => (vec![true; lines.len()], Vec::new()),
-            Some(old) => compare(&old.lines().map(str::trim_end).collect::<Vec<&str>>(), &lines),
-        };
-        Written {
-            exact: lines.iter().map(|line| key(line, false)).collect(),
-            loose: lines.iter().map(|line| key(line, true)).collect(),
-            own,
-            // A bracket or a blank is like any other: which one went cannot be told.
-            removed: removed
-                .iter()
-                .filter(|line| is_telling(line))
-                .map(|line| key(line, false))
-                .collect(),
-        }
-    }
-}
-
-/// Which of the new lines an edit put there, and which old ones it took away.
-fn compare<'a>(old: &[&'a str], new: &[&str]) -> (Vec<bool>, Vec<&'a str>) {
-    let mut own = vec![false; new.len()];
-    let mut removed = Vec::new();
-    if old.len() + new.len() <= COMPARED {
-        for operation in diff::operations(old, new) {
-            match operation {
-                DiffOp::Equal { .. } => {}
-                DiffOp::Delete { old_index, old_len, .. } => {
-                    removed.extend(&old[old_index..old_index + old_len]);
-                }
-                DiffOp::Insert { new_index, new_len, .. } => {
-                    own[new_index..new_index + new_len].fill(true);
-                }
-                DiffOp::Replace { old_index, old_len, new_index, new_len } => {
-                    removed.extend(&old[old_index..old_index + old_len]);
-                    own[new_index..new_index + new_len].fill(true);
-                }
-            }
-        }
-        return (own, removed);
-    }
-    let mut left: HashMap<&str, usize> = HashMap::new();
-    for line in old {
-        *left.entry(line).or_default() += 1;
-    }
-    for (line, own) in new.iter().zip(&mut own) {
-        match left.get_mut(line) {
-            Some(count) if *count > 0 => *count -= 1,
-            Some(_) | None => *own = true,
-        }
-    }
-    for line in old {
-        if let Some(count) = left.get_mut(line).filter(|count| **count > 0) {
-            *count -= 1;
-            removed.push(line);
-        }
-    }
-    (own, removed)
-}
-
 /// A line that a later edit took away again is no longer there to be matched.
-fn forget_removed(written: &mut [Written]) {
+fn forget_removed(written: &mut [Written<'_>]) {
     let mut places: HashMap<u64, Vec<(usize, usize)>> = HashMap::new();
     for number in 0..written.len() {
-        for text in std::mem::take(&mut written[number].removed) {
+        for text in written[number].removed().collect::<Vec<u64>>() {
             if let Some((edit, line)) = places.get_mut(&text).and_then(Vec::pop) {
                 written[edit].own[line] = false;
             }
         }
-        for (index, text) in written[number].exact.iter().enumerate() {
+        for (index, text) in written[number].exact().iter().enumerate() {
             if written[number].own[index] {
                 places.entry(*text).or_default().push((number, index));
             }
@@ -213,21 +202,6 @@ struct Page<'a> {
     lines: &'a [&'a str],
     keys: &'a [u64],
     open: &'a [bool],
-}
-
-/// Gives lines of the file to one edit.
-fn assign(
-    page: &Page<'_>,
-    text: &[u64],
-    own: &mut [bool],
-    fits: &dyn Fn(usize, usize) -> bool,
-    owner: Owner,
-    owners: &mut [Option<Owner>],
-) {
-    let open: Vec<bool> =
-        page.open.iter().zip(owners.iter()).map(|(open, owner)| *open && owner.is_none()).collect();
-    let page = Page { open: &open, ..*page };
-    take(&page, text, own, fits, &mut |at, _| owners[at] = Some(owner));
 }
 
 /// Finds a text's own lines in a file, and tells of each: first those that mean
@@ -289,7 +263,10 @@ fn pairs(
                 let start = start_of_run(text, page.keys, line, at);
                 let length =
                     *runs.entry(start).or_insert_with(|| length_of_run(text, page.keys, start));
-                pairs.push((length, line, at));
+                // What stands there more than once is not told apart by itself.
+                if length > 1 || places.get(key).is_some_and(|it| it.len() == 1) {
+                    pairs.push((length, line, at));
+                }
             }
         }
     }
@@ -473,7 +450,7 @@ mod tests {
             .collect();
         let edits: Vec<&TracedEdit> = edits.iter().collect();
         let mut marks = vec!['.'; file.lines().count()];
-        for range in match_lines(file.as_bytes(), &ranges, &edits) {
+        for range in match_lines(file.as_bytes(), &ranges, &edits, true) {
             for number in range.lines.start..=range.lines.end {
                 let mark = range.session.chars().next().unwrap();
                 marks[number as usize - 1] =
@@ -545,6 +522,55 @@ mod tests {
         check("same_text();\nsame_text();\n", "++", &edits, "yx");
     }
 
+    #[test]
+    fn a_later_edit_within_a_block_leaves_its_brackets_to_it() {
+        let edits = [
+            edit("x", Some("call();\n"), "call();\nfn one() {\n  first();\n}\n\n"),
+            edit("y", Some("  first();\n}\n"), "  first();\nfn two() {\n  second();\n}\n\n}\n"),
+        ];
+        let file = "call();\nfn one() {\n  first();\nfn two() {\n  second();\n}\n\n}\n\n";
+        check(file, ".++++++++", &edits, ".xxyyyyxx");
+    }
+
+    #[test]
+    fn a_person_within_a_block_leaves_its_brackets_to_it() {
+        let one = edit("x", Some("rest(1);\n"), "fn one() {\n  first();\n}\n\nrest(1);\n");
+        let file = "fn one() {\n  first();\nfn hers() {\n  second();\n}\n\n}\n\nrest(1);\n";
+        check(file, "++++++++.", &[one], "xx....xx.");
+    }
+
+    #[test]
+    fn a_repeated_line_is_not_told_apart_without_its_neighbours() {
+        let one = edit("x", Some("a_b_c_d(1);\n"), "a_b_c_d(1);\nlog(enter);\nleave(2);\n");
+        let file = "hers(1);\nlog(enter);\nmore(2);\nlog(enter);\nrest(3);\n";
+        check(file, "+++++", &[one], ".....");
+    }
+
+    #[test]
+    fn an_edit_within_a_line_makes_it_the_agents() {
+        let one = edit("x", Some("compute(1"), "compute(2");
+        check("let a = 1;\nlet b = compute(2, 3);\n", "++", std::slice::from_ref(&one), ".x");
+        check("let a = 1;\nlet b = compute(3, 3);\n", "++", &[one], "..");
+        // What follows the end of the text is not of it.
+        let end = edit("x", Some("first();"), "first();\nsecond();\n");
+        check("first();\nsecond();\nhers();\n", "+++", &[end], ".x.");
+    }
+
+    #[test]
+    fn a_call_that_a_formatter_wrapped_or_joined_is_still_the_agents() {
+        let one = edit("x", Some(""), "let wide = call(alpha, beta);\nother(gamma);\n");
+        let file = "let wide = call(\n    alpha,\n    beta,\n);\nhers();\nother(gamma);\n";
+        check(file, "++++++", &[one], "XXXX.x");
+        let one = edit("x", Some(""), "call(\n  alpha,\n  beta,\n)\nother(gamma);\n");
+        check("call(alpha, beta)\nhers();\nother(gamma);\n", "+++", &[one], "X.x");
+    }
+
+    #[test]
+    fn sorted_imports_are_still_the_agents() {
+        let one = edit("x", Some("use m::n;\n"), "use m::n;\nuse z::last;\nuse b::first;\n");
+        check("use b::first;\nuse k::hers;\nuse m::n;\nuse z::last;\n", "++.+", &[one], "x..x");
+    }
+
     fn line() -> impl Strategy<Value = String> {
         prop_oneof![
             3 => "[a-c]{4,6}\\(\\);",
@@ -567,7 +593,7 @@ mod tests {
                 .filter(|(_, flag)| **flag)
                 .map(|(number, _)| LineRange { start: number, end: number })
                 .collect();
-            let found = match_lines(file.join("\n").as_bytes(), &added, &[&one]);
+            let found = match_lines(file.join("\n").as_bytes(), &added, &[&one], true);
             let mut taken: BTreeMap<u64, usize> = BTreeMap::new();
             for range in &found {
                 for number in range.lines.start..=range.lines.end {
@@ -594,7 +620,7 @@ mod tests {
                 agents.iter().map(|it| format!("{}{it}", "  ".repeat(indent))).collect();
             let file = [text("above", above), moved, text("below", below)].concat();
             let whole = [LineRange { start: 1, end: file.len() as u64 }];
-            let found = match_lines(file.join("\n").as_bytes(), &whole, &[&one]);
+            let found = match_lines(file.join("\n").as_bytes(), &whole, &[&one], true);
             let lines = LineRange { start: above as u64 + 1, end: (above + block) as u64 };
             prop_assert_eq!(found.len(), 1);
             prop_assert_eq!(found[0].lines, lines);
