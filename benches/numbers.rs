@@ -22,9 +22,11 @@ use std::process::{Command, Stdio};
 use countersign::adapters::git::Git;
 use countersign::adapters::ledger::Ledger;
 use countersign::adapters::store::{Store, Unpublished};
-use countersign::gate::change::{Oid, RepoPath};
+use countersign::gate::change::{LineRange, Oid, RepoPath};
 use countersign::gate::evidence::{BlobMerge, Merged};
+use countersign::gate::matching::MatchedRange;
 use countersign::gate::record::{Body, Content, FileDelta, Judgement, Record, Shown, Side, Signer};
+use countersign::gate::recorded::{bodies, keep};
 use countersign::gate::time::Timestamp;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
@@ -85,6 +87,7 @@ fn main() {
         hooks(&place, files, target);
     }
     history(&place);
+    lines(&place);
     rules(&place);
     ledger(&place);
     ledger_of_years(&place);
@@ -307,6 +310,60 @@ fn history(place: &Place) {
             large / small
         );
     }
+}
+
+/// 500 commits over 2,000 files, with a record of the lines of each commit.
+fn lines(place: &Place) {
+    let path = |number: usize| format!("src/p{}/f{number}.rs", number % 50);
+    let content = |number: usize, count: usize| -> String {
+        (0..count).map(|line| format!("    let value_{number}_{line} = {line};\n")).collect()
+    };
+    let mut input = String::from("commit refs/heads/main\n");
+    input.push_str(&header(0, "Begin\n"));
+    file(&mut input, "countersign.toml", &POLICY.replace("assisted = true", "share = \">0.1\""));
+    for number in 0..2000 {
+        file(&mut input, &path(number), &content(number, 20));
+    }
+    input.push_str("\nreset refs/remotes/origin/main\nfrom refs/heads/main\n\n");
+    for commit in 0..500 {
+        input.push_str("commit refs/heads/main\n");
+        input.push_str(&header(commit + 1, &format!("Change four files, {commit}\n")));
+        for number in commit * 4..commit * 4 + 4 {
+            file(&mut input, &path(number), &content(number, 40));
+        }
+    }
+    let dir = place.repository("lines", &input);
+    let range = "refs/remotes/origin/main..HEAD";
+    let ids = place.shell(&dir, &format!("git rev-list --reverse {range}"));
+    let mut ledger = String::from("commit refs/remotes/origin/countersign-ledger\n");
+    ledger.push_str(&header(501, "Records\n"));
+    for (commit, id) in ids.lines().enumerate() {
+        let written = MatchedRange {
+            lines: LineRange { start: 21, end: 40 },
+            agent: "claude-code".to_owned(),
+            session: format!("0a1b2c3d-0000-4000-8000-{commit:012}"),
+            model: Some("claude-opus-4-5".to_owned()),
+            reformatted: false,
+        };
+        let kept: Vec<_> = (commit * 4..commit * 4 + 4)
+            .flat_map(|number| {
+                let text = content(number, 40);
+                keep(&RepoPath::new(path(number)), text.as_bytes(), std::slice::from_ref(&written))
+            })
+            .collect();
+        for body in bodies(&Oid::parse(id).unwrap(), Timestamp(START), &kept) {
+            let (record, bytes) = Record::write(&body).unwrap();
+            file(&mut ledger, &record.ledger_path(), &String::from_utf8(bytes).unwrap());
+        }
+    }
+    place.import(&dir, &ledger);
+    let timed = |each: String| Timed { dir: &dir, count: 1, each };
+    let (ours, git) = place.compare(
+        7,
+        timed(format!("'{BINARY}' check origin/main..HEAD")),
+        timed(format!("git log -p --raw {range}")),
+    );
+    row("500 commits, 2,000 files, lines recorded", ours, Some(git), "<= 3 x git log -p --raw");
 }
 
 /// 1,000 rules with a folder each, and a change of one file in each folder.

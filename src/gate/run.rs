@@ -452,6 +452,7 @@ mod tests {
                 gate: Globs::default(),
                 solo: false,
                 narrow: Narrow::Never,
+                reformatted: true,
                 unverified_authors: crate::gate::policy::UnverifiedAuthors::One,
                 pusher_env: None,
             },

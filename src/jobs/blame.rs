@@ -15,6 +15,8 @@ use crate::gate::matching::match_lines;
 use crate::gate::policy::Policy;
 use crate::gate::record::{Body, SignedRecord};
 use crate::gate::signal::{Signal, SignalKind, Strength, detect};
+use crate::gate::told::lines::{Told, restored};
+use crate::gate::trace::TracedEdit;
 
 use super::judgement::catalogue;
 use super::trusted::{Trusted, Vantage, trusted_remote};
@@ -65,7 +67,7 @@ pub fn blame(world: &World, options: &Options) -> Result<Blame, Error> {
     let mut notes = Vec::new();
     let trusted = trusted(world, &mut notes)?;
     let mut rows = committed(world, &trusted, revision.as_ref(), &annotated)?;
-    uncommitted(world, &path, &annotated.lines, &mut rows)?;
+    uncommitted(world, &trusted.policy, &path, &annotated.lines, &mut rows)?;
     Ok(Blame { path, revision, annotated, rows, notes })
 }
 
@@ -223,6 +225,7 @@ fn approved(
 /// What agents recorded of the lines that are not committed yet.
 fn uncommitted(
     world: &World,
+    policy: &Policy,
     path: &RepoPath,
     lines: &[AnnotatedLine],
     rows: &mut [Row],
@@ -236,10 +239,15 @@ fn uncommitted(
         return Ok(());
     }
     let traces = sessions::recorded(world, vec![path])?;
-    let edits: Vec<_> = traces.edits.iter().map(|it| &it.edit).collect();
+    let mut edits: Vec<&TracedEdit> = traces.edits.iter().map(|it| &it.edit).collect();
     let content: Vec<u8> =
         lines.iter().flat_map(|it| [it.text.as_slice(), b"\n"].concat()).collect();
-    for range in match_lines(&content, &open, &edits, true) {
+    let told = sessions::told(world, &[path])?.0;
+    let told: Vec<&Told> = told.values().flatten().collect();
+    let told = restored(&content, &told, &edits);
+    edits.extend(&told);
+    edits.sort_by_key(|it| it.time);
+    for range in match_lines(&content, &open, &edits, policy.trust.reformatted) {
         let matched = if range.reformatted { Matched::Reformatted } else { Matched::Exact };
         let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let first = place(range.lines.start.saturating_sub(1));

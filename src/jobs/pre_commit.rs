@@ -94,7 +94,7 @@ fn judge_with_lines(
     };
     let change = staged(world, question.detail())?;
     let marks = surroundings.marks(&catalogue(&trusted.policy));
-    let recorded = recorded::staged(world, &change)?;
+    let recorded = recorded::staged(world, &change, trusted.policy.trust.reformatted)?;
     Ok((question.judge_staged(world, change, marks, &recorded)?, recorded))
 }
 

@@ -23,7 +23,13 @@ use super::{Error, sessions};
 pub(super) const FILE_LIMIT: u64 = 32 << 20;
 
 /// What agents recorded of the staged lines.
-pub fn staged(world: &World, change: &Change) -> Result<Vec<RecordedLines>, Error> {
+///
+/// `formatted`: lines also count that a formatter changed since.
+pub fn staged(
+    world: &World,
+    change: &Change,
+    formatted: bool,
+) -> Result<Vec<RecordedLines>, Error> {
     let paths: Vec<&RepoPath> =
         change.files.iter().filter(|it| is_text(it)).map(|it| &it.path).collect();
     if paths.is_empty() {
@@ -61,7 +67,11 @@ pub fn staged(world: &World, change: &Change) -> Result<Vec<RecordedLines>, Erro
         let told = restored(&content, &told, recorded);
         let mut edits: Vec<&TracedEdit> = recorded.iter().copied().chain(&told).collect();
         edits.sort_by_key(|it| it.time);
-        kept.extend(keep(&file.path, &content, &match_lines(&content, &file.added, &edits, true)));
+        kept.extend(keep(
+            &file.path,
+            &content,
+            &match_lines(&content, &file.added, &edits, formatted),
+        ));
     }
     Ok(kept)
 }

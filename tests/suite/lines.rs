@@ -35,9 +35,13 @@ const AFTER: &str = "fn people() {\n    think();\n}\n\nfn agents() {\n    work_h
 /// A clone of a remote with this policy on `main`, our hooks, and a branch
 /// `work` whose next commit has lines of a person and of an agent.
 fn prepared() -> (TestRepo, TestRepo) {
+    prepared_with(POLICY)
+}
+
+fn prepared_with(policy: &str) -> (TestRepo, TestRepo) {
     let repo = TestRepo::new();
     let remote = repo.bare_remote();
-    repo.write("countersign.toml", POLICY).write("src/a.rs", BEFORE).commit("ana", "begin");
+    repo.write("countersign.toml", policy).write("src/a.rs", BEFORE).commit("ana", "begin");
     repo.git(&["push", "-q", "-u", "origin", "main"]);
     repo.git(&["remote", "set-head", "origin", "main"]);
     repo.git(&["config", "user.name", "ana"]);
@@ -240,13 +244,37 @@ fn what_is_staged_alone_is_matched_and_rules_see_the_share() {
     assert_eq!(verdict(), Some(1));
     let fewer = half.replace("    work_hard();\n", "    of_a_person();\n");
     repo.write("src/a.rs", fewer).git(&["commit", "-q", "-a", "-m", "Rewrite"]);
-    check(&repo, "origin/main..work", &["5-5 claude-code recorded"]);
+    // The bracket still closes the agent's block.
+    const BLOCK: &[&str] = &["5-5 claude-code recorded", "7-7 claude-code recorded"];
+    check(&repo, "origin/main..work", BLOCK);
     assert_eq!(
         verdict(),
         Some(0),
         "{:?}",
         repo.countersign(&["check", "origin/main..work", "--target", "main"])
     );
+}
+
+#[test]
+fn lines_that_a_formatter_changed_count_unless_the_policy_says_otherwise() {
+    if is_below_an_agent() {
+        return;
+    }
+    let formatted = AFTER.replace("    work_hard();", "\twork_hard()");
+    let strict = POLICY.replace("[people.ana]", "reformatted = false\n\n[people.ana]");
+    let strict = strict.replace("repo_id = \"lines\"\n\n", "repo_id = \"lines\"\n");
+    const WHOLE: &str = "5-8 claude-code recorded";
+    const PARTS: [&str; 2] = ["5-5 claude-code recorded", "7-8 claude-code recorded"];
+    for (policy, expected) in [(POLICY, &[WHOLE][..]), (&strict, &PARTS)] {
+        let (repo, _remote) = prepared_with(policy);
+        repo.write("src/a.rs", &formatted).git(&["add", "-A"]);
+        repo.git(&["commit", "-q", "-m", "Formatted"]);
+        check(&repo, "origin/main..work", expected);
+        let blame = repo.countersign(&["blame", "--format", "json", "--rev", "HEAD", "src/a.rs"]);
+        let blame: Value = serde_json::from_slice(&blame.stdout).unwrap();
+        let how = blame["lines"][5]["matched"].as_str();
+        assert_eq!(how, (policy == POLICY).then_some("reformatted"));
+    }
 }
 
 #[test]

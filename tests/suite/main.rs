@@ -29,6 +29,7 @@ mod install;
 mod ledger;
 mod lines;
 mod monorepos;
+mod origins;
 mod outages;
 #[cfg(unix)]
 mod plan_files;

@@ -657,6 +657,7 @@ trust
   narrow: never
   protect: refs/heads/main, refs/heads/release/*
   pusher_env: GL_USERNAME
+  reformatted: true
   repo_id: shop-monorepo
   solo: false
   target: refs/heads/main

@@ -106,6 +106,12 @@ fn a_told_edit_marks_its_lines_at_the_next_commit() {
     let rows = repo.countersign(&["scan", "--sessions"]);
     let rows = String::from_utf8_lossy(&rows.stdout).into_owned();
     assert!(rows.contains("claude-code  claude-opus-4-5  1 line  session s1"), "{rows}");
+    // Before it is committed as well.
+    let blame = repo.countersign(&["blame", "--format", "json", "src/a.rs"]);
+    let blame: Value = serde_json::from_slice(&blame.stdout).unwrap();
+    let agents: Vec<Option<&str>> =
+        blame["lines"].as_array().unwrap().iter().map(|it| it["agent"].as_str()).collect();
+    assert_eq!(agents, [None, None, Some("claude-code"), None, None]);
     let report = check(&repo, &["src/a.rs:3-3 claude-code"]);
     let agent = &report["attribution"]["agents"][0];
     assert_eq!((&agent["models"][0], &agent["added"]), (&json!("claude-opus-4-5"), &json!(1)));

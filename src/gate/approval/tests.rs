@@ -43,6 +43,7 @@ pub(super) fn policy() -> Policy {
             gate: Globs::default(),
             solo: false,
             narrow: Narrow::Never,
+            reformatted: true,
             unverified_authors: UnverifiedAuthors::One,
             pusher_env: None,
         },

@@ -181,7 +181,10 @@ impl<'a> Replay<'a> {
             return Vec::new();
         }
         let forms: &[bool] = if self.formatted { &[false, true] } else { &[false] };
-        let whole = forms.iter().find_map(|loose| self.find(edit, *loose));
+        let whole = forms
+            .iter()
+            .find_map(|loose| self.find(edit, *loose, false))
+            .or_else(|| edit.part.then(|| self.find(edit, false, true)).flatten());
         let mut found = match whole {
             Some(start) => (start..start + edit.lines.len()).map(Some).collect(),
             None => self.align(edit, forms),
@@ -197,8 +200,10 @@ impl<'a> Replay<'a> {
         let mut claims = Vec::new();
         for (line, at) in found.iter().enumerate() {
             if let Some(at) = at.filter(|_| edit.own[line]) {
-                let same = self.fits(edit, line, at, false);
-                self.claim(at, !same, &mut claims);
+                let slot = &self.slots[at];
+                let other_form = slot.exact != edit.exact[line]
+                    && (slot.loose == edit.loose[line] || !self.fits(edit, line, at, false, true));
+                self.claim(at, other_form, &mut claims);
             }
         }
         let wrapped = if self.formatted && whole.is_none() {
@@ -222,13 +227,15 @@ impl<'a> Replay<'a> {
     }
 
     /// Where the text stands whole; of several places the one with the most
-    /// lines that may be given away.
-    fn find(&self, edit: &Written<'_>, loose: bool) -> Option<usize> {
+    /// lines that may be given away. `part`: its ends may stand within a line,
+    /// and then it has to stand there once.
+    fn find(&self, edit: &Written<'_>, loose: bool, part: bool) -> Option<usize> {
         let keys = edit.keys(loose);
         let probe = edit.telling.iter().position(|it| *it)?;
-        let inner = |line: usize| !edit.part || (line > 0 && line + 1 < keys.len());
+        let inner = |line: usize| !part || (line > 0 && line + 1 < keys.len());
         let probe = (0..keys.len()).find(|it| edit.telling[*it] && inner(*it)).unwrap_or(probe);
         let mut best: Option<(usize, usize)> = None;
+        let mut times = 0;
         for at in probe..self.slots.len() {
             let start = at - probe;
             if start + keys.len() > self.slots.len() {
@@ -237,33 +244,42 @@ impl<'a> Replay<'a> {
             if inner(probe) && self.slots[at].key(loose) != keys[probe] {
                 continue;
             }
-            if !(0..keys.len()).all(|line| self.fits(edit, line, start + line, loose)) {
+            if !(0..keys.len()).all(|line| self.fits(edit, line, start + line, loose, part)) {
                 continue;
             }
+            times += 1;
             let count = (0..keys.len()).filter(|it| edit.own[*it] && self.is_open(start + it));
             let count = count.count();
             if best.is_none_or(|(most, _)| count > most) {
                 best = Some((count, start));
             }
         }
-        best.map(|(_, start)| start)
+        best.filter(|_| !part || times == 1).map(|(_, start)| start)
     }
 
-    /// Whether a line of the text stands there; the first and the last may be
-    /// part of a line.
-    fn fits(&self, edit: &Written<'_>, line: usize, at: usize, loose: bool) -> bool {
+    /// Whether a line of the text stands there; `part`: the first and the last
+    /// may be a part of it, in whole words.
+    fn fits(&self, edit: &Written<'_>, line: usize, at: usize, loose: bool, part: bool) -> bool {
         let slot = &self.slots[at];
         if slot.key(loose) == edit.keys(loose)[line] {
             return true;
         }
-        if !edit.part || loose {
+        if !part || !edit.part || loose {
             return false;
         }
         let piece = edit.lines[line];
         match (line == 0, line + 1 == edit.lines.len()) {
-            (true, true) => slot.text.contains(piece),
-            (true, false) => slot.text.ends_with(piece),
-            (false, true) => slot.text.starts_with(piece),
+            (true, true) => {
+                let place = slot.text.find(piece);
+                place.is_some_and(|at| is_in_words(&slot.text, at, piece.len()))
+            }
+            (true, false) => {
+                slot.text.ends_with(piece)
+                    && is_in_words(&slot.text, slot.text.len() - piece.len(), piece.len())
+            }
+            (false, true) => {
+                slot.text.starts_with(piece) && is_in_words(&slot.text, 0, piece.len())
+            }
             (false, false) => false,
         }
     }
@@ -584,6 +600,16 @@ impl<'a> Replay<'a> {
             (false, false) => Cow::Borrowed(old),
         }
     }
+}
+
+/// Whether a part of a text begins and ends with whole words.
+fn is_in_words(text: &str, at: usize, length: usize) -> bool {
+    let (Some(before), Some(rest)) = (text.get(..at), text.get(at..)) else { return false };
+    let (Some(part), Some(after)) = (rest.get(..length), rest.get(length..)) else { return false };
+    let word = |it: Option<char>| it.is_some_and(|it| it.is_alphanumeric() || it == '_');
+    let split =
+        |one: &str, other: &str| word(one.chars().next_back()) && word(other.chars().next());
+    !split(before, part) && !split(part, after)
 }
 
 /// Whether a place is in order with, and near to, the lines next to it that are found.

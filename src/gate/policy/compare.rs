@@ -322,6 +322,8 @@ fn trust(key: &str, old: &Value, new: &Value) -> Direction {
         "solo" => Direction::Tightened,
         "narrow" if new == "signed" => Direction::Loosened,
         "narrow" => Direction::Tightened,
+        "reformatted" if new == &Value::Bool(false) => Direction::Loosened,
+        "reformatted" => Direction::Tightened,
         _ => Direction::CannotTell,
     }
 }
@@ -437,6 +439,7 @@ require.approvals = [{ from = ["senior"] }]
             &[("people.bo", Tightened)],
         );
         check("repo_id", "solo = true\nrepo_id", &[("trust.solo", Loosened)]);
+        check("repo_id", "reformatted = false\nrepo_id", &[("trust.reformatted", Loosened)]);
         check(
             "repo_id",
             "protect = [\"refs/heads/main\", \"refs/heads/x\"]\nrepo_id",

@@ -83,6 +83,7 @@ pub(super) struct TrustTable {
     pub(super) solo: bool,
     #[serde(default)]
     pub(super) narrow: Narrow,
+    pub(super) reformatted: Option<bool>,
     #[serde(default)]
     pub(super) unverified_authors: UnverifiedAuthors,
     pub(super) pusher_env: Option<Word>,

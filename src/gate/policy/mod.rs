@@ -81,6 +81,8 @@ pub struct Trust {
     pub gate: Globs,
     pub solo: bool,
     pub narrow: Narrow,
+    /// Lines that a formatter changed since an agent recorded them are still its.
+    pub reformatted: bool,
     pub unverified_authors: UnverifiedAuthors,
     /// The variable that names the pusher on a server.
     pub pusher_env: Option<String>,

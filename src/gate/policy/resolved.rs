@@ -24,6 +24,7 @@ pub fn resolved(policy: &Policy) -> Value {
             "gate": trust.gate.patterns,
             "solo": trust.solo,
             "narrow": trust.narrow,
+            "reformatted": trust.reformatted,
             "unverified_authors": trust.unverified_authors,
             "pusher_env": trust.pusher_env,
         },

@@ -72,6 +72,10 @@ fn trust() -> Properties {
             ),
         ),
         (
+            "reformatted",
+            flag("Lines that a formatter changed since an agent recorded them are still its."),
+        ),
+        (
             "unverified_authors",
             words(
                 &["one", "two"],

@@ -348,6 +348,7 @@ fn trust(text: Text<'_>, written: file::TrustTable) -> Result<Trust, PolicyError
         gate,
         solo: written.solo,
         narrow: written.narrow,
+        reformatted: written.reformatted.unwrap_or(true),
         unverified_authors: written.unverified_authors,
         pusher_env: written.pusher_env.map(Spanned::into_inner),
     })
