@@ -96,6 +96,8 @@ fn main() {
     many_writers(&place);
     previews(&place);
     coverage(&place);
+    kept_checkouts(&place);
+    kept_results(&place);
     sessions(&place);
     told(&place);
 }
@@ -711,6 +713,72 @@ fn coverage(place: &Place) {
     }
     let each = format!("'{BINARY}' check --stage push");
     row("  check of 5,000 assisted lines", place.time(&dir, 5, &each), None, "");
+}
+
+/// A kept checkout of 50,000 files goes from one commit to another that differs
+/// in 1,000 of them, and back. Beside it stands the same test on one commit, for
+/// the rest of its work, and git's own checkout.
+fn kept_checkouts(place: &Place) {
+    let policy = format!("{POLICY}\n[test.plain]\nrun = \"true\"\nenv = [\"ROUND\"]\n");
+    let mut input = String::from("commit refs/heads/main\n");
+    input.push_str(&header(0, "Begin\n"));
+    file(&mut input, "countersign.toml", &policy);
+    for number in 0..50_000 {
+        file(&mut input, &format!("src/p{}/f{number}.txt", number % 200), "content\n");
+    }
+    input.push_str("\nreset refs/remotes/origin/main\nfrom refs/heads/main\n\n");
+    for (number, branch) in ["one", "two"].into_iter().enumerate() {
+        input.push_str(&format!("commit refs/heads/{branch}\n"));
+        input.push_str(&header(number + 1, "Change\n"));
+        input.push_str("from refs/heads/main\n");
+        for changed in 0..1_000 {
+            let path = format!("src/p{}/f{changed}.txt", changed % 200);
+            file(&mut input, &path, &format!("{branch}\n"));
+        }
+        input.push('\n');
+    }
+    let dir = place.repository("kept", &input);
+    let plain = place.repository("plain", &input);
+    place.shell(&dir, &format!("'{BINARY}' install >/dev/null 2>&1"));
+    let test = |first: &str, second: &str| Timed {
+        dir: &dir,
+        count: 1,
+        each: format!(
+            "for at in {first} {second}; do ROUND=$(date +%s%N) '{BINARY}' test --yes --only plain main..$at; done"
+        ),
+    };
+    let (switching, staying) = place.compare(5, test("one", "two"), test("one", "one"));
+    let git = "git checkout -q one && git checkout -q two";
+    let git: Vec<f64> = (0..5).map(|_| place.time(&plain, 1, git)).collect();
+    let (ours, git) = ((switching - staying) / 2.0, median(git) / 2.0);
+    row("switch of a kept checkout, 50,000 files", ours, Some(git), "<= 2 x git checkout");
+}
+
+/// A push whose tests have run on that very tree, beside the same push where no
+/// test is asked for.
+fn kept_results(place: &Place) {
+    let policy = format!(
+        "{POLICY}\n[[rule]]\nid = \"tested\"\nrequire.tests = [\"plain\"]\n[test.plain]\nrun = \"true\"\n"
+    );
+    let repository = |name: &str, policy: &str| {
+        let dir = place.repository(name, &every_service(policy));
+        let hub = format!("{name}.git");
+        place.shell(&place.folder, &format!("git init -q --bare -b main {hub}"));
+        place.shell(
+            &dir,
+            &format!(
+                "git remote set-url origin ../{hub} && git push -q origin main && '{BINARY}' install >/dev/null 2>&1 \
+                 && git switch -q -c topic && echo 1 >notes && git add notes && git commit -q -m Note && '{BINARY}' test --yes >/dev/null 2>&1 || :"
+            ),
+        );
+        dir
+    };
+    let (tested, free) = (repository("tested", &policy), repository("free", POLICY));
+    let each = "git push -q --dry-run origin topic || exit 3";
+    let timed = |dir| Timed { dir, count: 10, each: each.to_owned() };
+    let (with, without) = place.compare(5, timed(&tested), timed(&free));
+    row("git push, results kept", with, Some(without), "");
+    row("  of which results", with - without, None, "<= 20 ms");
 }
 
 /// Agents' records: 1 GB seen for the first time, then 100 MB of which 2 MB are

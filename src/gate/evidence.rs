@@ -7,6 +7,7 @@ use super::packages::Affected;
 use super::record::{SignedRecord, SshSignature};
 use super::shared_modules::Modules;
 use super::time::Timestamp;
+use super::weakening::Weakened;
 
 /// An answer, or the reason why it could not be had. A missing answer never
 /// means "pass"; the gate decides what it means.
@@ -173,6 +174,8 @@ pub struct Evidence {
     pub merges: BTreeMap<BlobMerge, Answer<Merged>>,
     /// By the commit since when.
     pub history: BTreeMap<Oid, Answer<Moves>>,
+    /// What the change takes from the tests: follows from the texts.
+    pub losses: Vec<Weakened>,
 }
 
 /// The union of the local ledger, the remote-tracking one and what is not pushed yet.
@@ -207,6 +210,7 @@ impl Default for Evidence {
             texts: BTreeMap::new(),
             merges: BTreeMap::new(),
             history: BTreeMap::new(),
+            losses: Vec::new(),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::requirement::coverage::{FileNumbers, numbers, sources};
 use super::requirement::waiver::InForce;
 use super::run::{Counting, counts, key};
 use super::verdict::{State, Verdict};
+use super::weakening::guard;
 
 /// How one rule met the change.
 #[derive(Clone, Debug, Serialize)]
@@ -82,8 +83,10 @@ pub fn explain(
     only: Option<&str>,
 ) -> Vec<Explained> {
     let prepared = Prepared::new(case, evidence);
+    let weakened = guard::obligation(case, &evidence.losses).map(guard::matched);
     matches(case)
         .into_iter()
+        .chain(weakened)
         .filter(|it| only.is_none_or(|rule| it.rule.id == rule))
         .map(|it| one(case, evidence, verdict, &prepared, it))
         .collect()

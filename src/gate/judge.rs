@@ -9,6 +9,7 @@ use super::record::SshSignature;
 use super::requirement::approvals::Prepared;
 use super::requirement::{self, Outcome};
 use super::verdict::{Code, Finding, Judged, Level, State, Verdict};
+use super::weakening::guard;
 
 /// Judges a change. Cannot fail: what could not be looked up blocks, with its reason.
 pub fn judge(case: &Case<'_>, obligations: &[Obligation<'_>], evidence: &Evidence) -> Verdict {
@@ -30,6 +31,9 @@ pub fn judge(case: &Case<'_>, obligations: &[Obligation<'_>], evidence: &Evidenc
         for row in rows(case, obligation, evidence, &prepared) {
             row.enter(case, obligation, lifted, &mut verdict);
         }
+    }
+    if !guard::can_ask(case.policy) {
+        verdict.findings.extend(guard::findings(&evidence.losses, Level::Warn));
     }
     requirement::disclosure::whole_change(case, &mut verdict);
     ledger_missing(case, evidence, &mut verdict);
@@ -89,7 +93,11 @@ fn rows(
         .iter()
         .map(|staged| {
             let outcome = staged.requirement.judge(case, obligation, evidence, prepared);
-            let places = staged.requirement.places(case, obligation, evidence);
+            let places = if obligation.rule.id == guard::TEST_WEAKENED {
+                guard::findings(&evidence.losses, Level::Block)
+            } else {
+                staged.requirement.places(case, obligation, evidence)
+            };
             Row { word: staged.requirement.word(), stage: staged.stage, outcome, places }
         })
         .collect();
@@ -127,9 +135,11 @@ impl Row {
         let outcome = self.outcome;
         let mut blocks = false;
         if let Some(level) = level(case, self.stage, &outcome, lifted) {
-            let guard =
-                obligation.rule.id == POLICY_CHANGE && outcome.code == Code::ApprovalMissing;
-            let code = if guard { Code::PolicyChange } else { outcome.code };
+            let code = match obligation.rule.id.as_str() {
+                POLICY_CHANGE if outcome.code == Code::ApprovalMissing => Code::PolicyChange,
+                guard::TEST_WEAKENED if outcome.code == Code::ApprovalMissing => Code::TestWeakened,
+                _ => outcome.code,
+            };
             let later = if level == Level::Note && outcome.state > State::Deferred {
                 format!("{} (asked at {})", outcome.detail, word(self.stage))
             } else {

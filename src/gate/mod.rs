@@ -48,3 +48,4 @@ pub mod trace;
 pub mod trail;
 pub mod trailer;
 pub mod verdict;
+pub mod weakening;

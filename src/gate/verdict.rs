@@ -166,6 +166,7 @@ codes! {
     TestsDeferred = "tests-deferred": "A push had no time for a required test, which the server will ask for.",
     TestsFlaky = "tests-flaky": "A required test passed on this tree only after it had failed there.",
     TestsDoNotNotice = "tests-do-not-notice": "A required test passes without the assisted lines, too.",
+    TestWeakened = "test-weakened": "An assisted change takes something from the tests, and nobody has approved that.",
     ProofInconclusive = "proof-inconclusive": "Whether a required test notices the assisted lines could not be told.",
     CoverageLow = "coverage-low": "Too few of the assisted added lines are executed by the tests.",
     CoverageUnmeasured = "coverage-unmeasured": "No report measures an assisted file.",

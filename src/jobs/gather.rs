@@ -18,6 +18,7 @@ use crate::gate::record::{SignatureState, SshSignature};
 use crate::gate::requirement::approval_needs::further_needs;
 use crate::gate::requirement::{coverage, tests};
 use crate::gate::run::key;
+use crate::gate::weakening::{Weakened, guard};
 
 use super::inputs::{Depends, Head};
 use super::trusted::{Trusted, Vantage};
@@ -392,6 +393,17 @@ fn target(
             evidence.target.extend(paths.into_iter().map(|path| (path, Err(reason.clone()))));
         }
     }
+}
+
+/// What the change takes from the tests. The texts are not kept: they can be many.
+pub fn losses(world: &World, case: &Case<'_>) -> Vec<Weakened> {
+    let blobs = guard::texts(case);
+    if blobs.is_empty() {
+        return Vec::new();
+    }
+    let mut evidence = Evidence::default();
+    texts(world, &blobs, &mut evidence);
+    guard::losses(case, &evidence.texts)
 }
 
 /// A file with more bytes is not shown.

@@ -21,6 +21,7 @@ use crate::gate::shared_modules::{self, Modules};
 use crate::gate::signal::catalogue::Catalogue;
 use crate::gate::signal::{Signal, SignalKind};
 use crate::gate::verdict::{Code, Finding, Level, Verdict};
+use crate::gate::weakening::guard;
 
 use super::trusted::{Trusted, Vantage, fetch_command};
 use super::world::World;
@@ -93,6 +94,7 @@ impl Judgement {
             &obligations,
             &self.evidence.modules,
         ));
+        obligations.extend(guard::obligation(&case, &self.evidence.losses));
         obligations
     }
 
@@ -229,6 +231,8 @@ impl Question<'_> {
                 .modules
         };
         obligations.extend(shared_modules::obligations(&case, &obligations, &modules));
+        let losses = gather::losses(world, &case);
+        obligations.extend(guard::obligation(&case, &losses));
         let mut evidence = gather::gather(
             world,
             self.trusted,
@@ -239,6 +243,7 @@ impl Question<'_> {
         )?;
         evidence.modules = modules;
         evidence.deferred = self.deferred.clone();
+        evidence.losses = losses;
         if let Ok(ledger) = &evidence.ledger {
             sources.push(
                 ledger.tip.as_ref().map_or("ledger:none".to_owned(), |tip| format!("ledger:{tip}")),

@@ -32,6 +32,7 @@ mod monorepos;
 mod origins;
 mod outages;
 #[cfg(unix)]
+mod pictures;
 mod plan_files;
 mod policy;
 mod pre_commit;
@@ -56,3 +57,4 @@ mod traces;
 mod trailer;
 mod waivers;
 mod who_can;
+mod weakened_tests;

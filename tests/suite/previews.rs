@@ -52,9 +52,14 @@ fn dropped() -> Value {
 
 /// Ana's clone with chi's change of the module, whose plan stands beside it.
 fn incident(plan: &Value) -> Option<Shop> {
-    let shop = Shop::installed(POLICY)?;
+    incident_of(POLICY, &plan.to_string())
+}
+
+/// The same by another policy, and with whatever an engine printed.
+fn incident_of(policy: &str, plan: &str) -> Option<Shop> {
+    let shop = Shop::installed(policy)?;
     shop.ana.write("infra/edge.tf", "# 8080 is not used any more\n");
-    shop.ana.write("infra/plan.json", plan.to_string());
+    shop.ana.write("infra/plan.json", plan);
     shop.ana.git(&["config", "user.name", "chi"]);
     shop.ana.git(&["config", "user.email", "chi@example.com"]);
     let mut command = shop.ana.git_command(&[
@@ -165,6 +170,123 @@ fn every_variant_of_the_incident_is_stopped() {
     check(&with("complete", json!(false)), 1, &["preview-missing"]);
     check(&with("timestamp", json!("2020-01-01T00:00:00Z")), 0, &["preview-stale"]);
     check(&with("format_version", json!("2.0")), 2, &["preview-missing"]);
+}
+
+/// The same loss in the words of another engine: previewed by the policy's own
+/// command, stopped, and let through by an approval of that very preview alone.
+#[track_caller]
+fn check_engine(engine: &str, types: &str, printed: &str, shown: &str) {
+    let policy = POLICY
+        .replace("\"terraform\"", &format!("\"{engine}\""))
+        .replace("aws_security_group*", types)
+        .replace("root = \"infra\"\n", "")
+        .replace("cp plan.json", "cp infra/plan.json");
+    let Some(shop) = incident_of(&policy, printed) else { return };
+    approve(&shop.ana, "bo", None);
+    blocked(&shop, &["preview-missing"]);
+    let said = countersign(&shop.ana, &["preview", "-q"]);
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    assert!(said.text.starts_with(shown), "{}", said.text);
+    blocked(&shop, &["preview-protected"]);
+    approve(&shop.ana, "ana", None);
+    blocked(&shop, &["preview-protected"]);
+    approve(&shop.ana, "bo", None);
+    assert_eq!(
+        judged(&shop.ana, &[]),
+        ["pass", "infra approvals satisfied", "infra preview satisfied"]
+    );
+    let said = shop.push(&["origin", "topic:main"]);
+    assert!(said.passes(), "{}", said.text);
+}
+
+#[test]
+fn a_rule_that_pulumi_would_take_away_is_stopped() {
+    let state = |ports: &[u16]| {
+        let ingress: Vec<Value> = ports.iter().map(|port| json!({ "fromPort": port })).collect();
+        json!({ "inputs": { "ingress": ingress }, "outputs": { "ingress": ingress } })
+    };
+    let digest = json!({
+        "config": { "aws:region": "eu-west-1" },
+        "steps": [{
+            "op": "update",
+            "urn": "urn:pulumi:prod::shop::aws:ec2/securityGroup:SecurityGroup::edge",
+            "provider": "urn:pulumi:prod::shop::pulumi:providers:aws::default_6::04da",
+            "oldState": state(&[443, 8080]), "newState": state(&[443]),
+            "detailedDiff": { "ingress[1]": { "kind": "delete" } },
+        }],
+        "changeSummary": { "update": 1 },
+    });
+    let shown = "plan: 1 removal in 1 place\n  removal  aws:ec2/securityGroup:SecurityGroup";
+    check_engine("pulumi", "aws:ec2/securityGroup:*", &digest.to_string(), shown);
+}
+
+#[test]
+fn a_rule_that_kubernetes_would_take_away_is_stopped() {
+    let policy = |ports: &[u16]| {
+        let ingress: Vec<Value> =
+            ports.iter().map(|port| json!({ "ports": [{ "port": port }] })).collect();
+        json!({ "apiVersion": "v1", "kind": "List", "items": [{
+            "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": { "name": "edge", "namespace": "shop" },
+            "spec": { "podSelector": {}, "ingress": ingress },
+        }] })
+    };
+    let cluster = json!({ "kind": "Config", "clusters": [{ "name": "prod-eu", "cluster": {} }] });
+    let printed = format!("{}\n{}\n{cluster}\n", policy(&[443, 8080]), policy(&[443]));
+    let shown = "plan: 1 removal in 1 place\n  removal  networking.k8s.io/NetworkPolicy";
+    check_engine("kubernetes", "*/NetworkPolicy", &printed, shown);
+}
+
+/// Whatever a provider brings tomorrow counts by what happens to it.
+#[test]
+fn a_type_that_nobody_knows_counts() {
+    let mut plan = plan(&["delete"], &json!({}), &Value::Null);
+    for change in plan["resource_changes"].as_array_mut().unwrap() {
+        change["type"] = json!("newcloud_edge_wall_v9");
+        change["address"] = json!("newcloud_edge_wall_v9.in");
+    }
+    check(&plan, 1, &["preview-over-limit"]);
+    // Its arguments are compared as those of every type are.
+    let rules = |ports: &[u16]| json!({ "walls": ports });
+    let policy = POLICY.replace("aws_security_group*", "newcloud_*");
+    let mut plan = self::plan(&["update"], &rules(&[1, 2]), &rules(&[2]));
+    for change in plan["resource_changes"].as_array_mut().unwrap() {
+        change["type"] = json!("newcloud_edge_wall_v9");
+    }
+    let Some(shop) = incident_of(&policy, &plan.to_string()) else { return };
+    approve(&shop.ana, "bo", None);
+    let said = countersign(&shop.ana, &["preview", "-q"]);
+    assert!(said.text.starts_with("plan: 3 removals in 3 places\n"), "{}", said.text);
+    blocked(&shop, &["preview-protected"]);
+}
+
+/// Inline blocks, a rule of its own, in either order of a replacement, or only
+/// forgotten: none is let through by who approved the text or another plan.
+#[test]
+fn each_variant_needs_an_approval_of_its_own_plan() {
+    let group = |ports: &[u16]| {
+        let ingress: Vec<Value> = ports.iter().map(|port| json!({ "from_port": port })).collect();
+        json!({ "ingress": ingress })
+    };
+    for plan in [
+        dropped(),
+        plan(&["update"], &group(&[1, 2]), &group(&[2])),
+        plan(&["delete", "create"], &group(&[1]), &group(&[2])),
+        plan(&["create", "delete"], &group(&[1]), &group(&[2])),
+        plan(&["forget"], &group(&[1]), &Value::Null),
+    ] {
+        let Some(shop) = incident(&plan) else { return };
+        approve(&shop.ana, "bo", None);
+        assert_eq!(countersign(&shop.ana, &["preview", "-q"]).code, Some(1));
+        assert_eq!(judged(&shop.ana, &[])[0], "block", "{plan}");
+        approve(&shop.ana, "bo", None);
+        assert_eq!(judged(&shop.ana, &[])[0], "pass", "{plan}");
+        // The next tree has a plan of its own, which nobody has seen.
+        shop.ana.write("infra/edge.tf", "# other\n");
+        commit_unwatched(&shop.ana, "other");
+        assert_eq!(countersign(&shop.ana, &["preview", "-q"]).code, Some(1));
+        assert_eq!(judged(&shop.ana, &[])[0], "block", "{plan}");
+    }
 }
 
 #[test]

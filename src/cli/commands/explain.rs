@@ -1,5 +1,7 @@
 //! `countersign explain` and `countersign who-can`.
 
+use std::collections::BTreeSet;
+
 use serde_json::json;
 
 use crate::cli::args::{self, Format};
@@ -38,9 +40,13 @@ pub fn run(context: &Context, arguments: &args::Explain) -> Result<Exit, Error> 
     let judgement = check(&world, &options, &Surroundings::read(&context.env))?;
     let case = judgement.case();
     if let Some(rule) = &arguments.rule {
-        let known = case.policy.rules.iter().map(|it| it.id.as_str()).chain(["policy-change"]);
-        if !known.clone().any(|id| id == rule) {
-            let ids: Vec<&str> = known.collect();
+        let built_in = ["policy-change"]
+            .into_iter()
+            .chain(judgement.verdict.obligations.iter().map(|it| it.rule.as_str()));
+        let known = case.policy.rules.iter().map(|it| it.id.as_str()).chain(built_in);
+        let known: BTreeSet<&str> = known.collect();
+        if !known.contains(rule.as_str()) {
+            let ids: Vec<&str> = known.into_iter().collect();
             return Err(Error::usage(format!("the policy has no rule `{}`", printable(rule)))
                 .hint(format!("its rules are: {}", ids.join(", "))));
         }

@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use super::change::RepoPath;
 use super::policy::Globs;
+use super::preview::matches_stars;
 
 /// The table, made ready.
 #[derive(Debug)]
@@ -13,6 +15,10 @@ pub struct Languages {
     unmeasured: BTreeSet<String>,
     scripts: BTreeSet<String>,
     tests: Globs,
+    assertions: Vec<String>,
+    snapshots: Globs,
+    entries: Vec<String>,
+    thresholds: Vec<Threshold>,
     rows: Vec<Language>,
     by_extension: BTreeMap<String, usize>,
 }
@@ -30,6 +36,60 @@ pub struct Language {
     /// Declarations end with their line.
     #[serde(default)]
     unended: bool,
+    /// How comments of several lines begin and end.
+    #[serde(default)]
+    blocks: Vec<(String, String)>,
+    #[serde(default)]
+    test_marks: Vec<String>,
+    #[serde(default)]
+    assertions: Vec<String>,
+    #[serde(default)]
+    loose: Vec<String>,
+    #[serde(default)]
+    skips: Vec<String>,
+    #[serde(default)]
+    focus: Vec<String>,
+    #[serde(default)]
+    lints: Vec<String>,
+}
+
+/// What a line of a test is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It begins a test.
+    Test,
+    Assertion,
+    /// It asserts nothing, or only that something is there.
+    Loose,
+    /// It keeps a test from running.
+    Skip,
+    /// It keeps all other tests from running.
+    Focus,
+    /// It silences a lint or a measurement.
+    Lint,
+}
+
+/// A setting that says how much is enough.
+#[derive(Debug)]
+pub struct Threshold {
+    pub files: Globs,
+    /// One of these has to stand in the file as well; none: whatever stands there.
+    pub near: Vec<String>,
+    /// After which the number stands.
+    pub words: Vec<String>,
+    /// Whether more of it is looser.
+    pub more: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ThresholdRow {
+    files: Vec<String>,
+    #[serde(default)]
+    near: Vec<String>,
+    words: Vec<String>,
+    #[serde(default)]
+    more: bool,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +98,10 @@ struct Table {
     unmeasured: BTreeSet<String>,
     scripts: BTreeSet<String>,
     tests: Vec<String>,
+    assertions: Vec<String>,
+    snapshots: Vec<String>,
+    entries: Vec<String>,
+    threshold: Vec<ThresholdRow>,
     language: Vec<Language>,
 }
 
@@ -48,7 +112,15 @@ impl Languages {
         LANGUAGES.get_or_init(|| {
             let json = include_str!(concat!(env!("OUT_DIR"), "/languages.json"));
             let table: Table = serde_json::from_str(json).expect("a test reads the built-in table");
-            let tests = Globs::new(&table.tests).expect("a test compiles the built-in patterns");
+            let globs = |patterns: &[String]| {
+                Globs::new(patterns).expect("a test compiles the built-in patterns")
+            };
+            let thresholds = table.threshold.into_iter().map(|row| Threshold {
+                files: globs(&row.files),
+                near: row.near,
+                words: row.words,
+                more: row.more,
+            });
             let extensions = table.language.iter().enumerate().flat_map(|(number, row)| {
                 row.extensions.iter().map(move |extension| (extension.clone(), number))
             });
@@ -56,7 +128,11 @@ impl Languages {
             Languages {
                 unmeasured: table.unmeasured,
                 scripts: table.scripts,
-                tests,
+                tests: globs(&table.tests),
+                assertions: table.assertions,
+                snapshots: globs(&table.snapshots),
+                entries: table.entries,
+                thresholds: thresholds.collect(),
                 rows: table.language,
                 by_extension,
             }
@@ -79,6 +155,31 @@ impl Languages {
         &self.tests
     }
 
+    /// Whether a line of a file of this kind, without the space around it, is about that.
+    pub fn bears(&self, kind: &str, mark: Mark, line: &str) -> bool {
+        self.of(kind).is_some_and(|it| it.bears(mark, line))
+    }
+
+    /// Whether a line calls what by its name asserts, in whatever language.
+    pub fn asserts_by_name(&self, line: &str) -> bool {
+        self.assertions.iter().any(|pattern| matches_stars(pattern, line))
+    }
+
+    /// Whether tests compare with what stands at this path.
+    pub fn is_snapshot(&self, path: &RepoPath) -> bool {
+        self.snapshots.matches(path)
+    }
+
+    /// Whether a line of a snapshot begins an entry.
+    pub fn is_entry(&self, line: &str) -> bool {
+        self.entries.iter().any(|pattern| matches_stars(pattern, line))
+    }
+
+    /// The settings that say how much is enough.
+    pub fn thresholds(&self) -> &[Threshold] {
+        &self.thresholds
+    }
+
     /// The row of a kind of file.
     pub fn of(&self, kind: &str) -> Option<&Language> {
         self.by_extension.get(kind).map(|number| &self.rows[*number])
@@ -98,9 +199,35 @@ impl Languages {
     }
 }
 
+impl Language {
+    /// Whether a line, without the space around it, is about that.
+    pub fn bears(&self, mark: Mark, line: &str) -> bool {
+        let patterns = match mark {
+            Mark::Test => &self.test_marks,
+            Mark::Assertion => &self.assertions,
+            Mark::Loose => &self.loose,
+            Mark::Skip => &self.skips,
+            Mark::Focus => &self.focus,
+            Mark::Lint => &self.lints,
+        };
+        patterns.iter().any(|pattern| matches_stars(pattern, line))
+    }
+
+    /// Whether a line is a comment as a whole.
+    pub fn is_comment(&self, line: &str) -> bool {
+        self.comments.iter().any(|it| line.starts_with(it.as_str()))
+            && !self.test_marks.iter().chain(&self.skips).any(|it| matches_stars(it, line))
+    }
+
+    /// How a comment of several lines that begins with this line begins and ends.
+    pub fn block(&self, line: &str) -> Option<(&str, &str)> {
+        let found = self.blocks.iter().find(|(opening, _)| line.starts_with(opening.as_str()));
+        found.map(|(opening, closing)| (opening.as_str(), closing.as_str()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::change::RepoPath;
     use super::*;
 
     #[track_caller]

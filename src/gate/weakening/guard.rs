@@ -1,0 +1,183 @@
+//! The built-in rule that guards the tests: what an assisted change takes from
+//! them needs a person's approval.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Sides, Weakened, weakened};
+use crate::gate::change::{Entry, FileChange, Oid, RepoPath};
+use crate::gate::coverage::measured::kind_of;
+use crate::gate::evidence::Answer;
+use crate::gate::language::Languages;
+use crate::gate::obligation::{Case, Match, MatchedFile, Obligation};
+use crate::gate::policy::{
+    ApprovalRule, Carry, Globs, Policy, Presence, Rule, Scope, Stage, StagedRequirement, When,
+};
+use crate::gate::requirement::Requirement;
+use crate::gate::verdict::{Code, Finding, Level};
+
+/// The id of the built-in rule.
+pub const TEST_WEAKENED: &str = "test-weakened";
+
+/// Of how many files the texts are read; beyond it a person has to look.
+const MAX_FILES: usize = 2_000;
+/// How many findings a change gets.
+const MAX_FINDINGS: usize = 50;
+
+/// The texts that have to be read: of the assisted files that are tests, that
+/// may hold some, or that set thresholds. Nothing, where no rule of the policy
+/// asks for a person's word or for tests.
+pub fn texts(case: &Case<'_>) -> BTreeSet<Oid> {
+    let files = looked_at(case);
+    if !files.iter().any(|file| is_assisted(case, file)) {
+        return BTreeSet::new();
+    }
+    let entries = files.into_iter().take(MAX_FILES).flat_map(|file| [&file.old, &file.new]);
+    entries.flatten().filter(|it| is_regular(it)).map(|entry| entry.oid.clone()).collect()
+}
+
+/// What the change takes from the tests.
+pub fn losses(case: &Case<'_>, texts: &BTreeMap<Oid, Answer<String>>) -> Vec<Weakened> {
+    let files = looked_at(case);
+    if !files.iter().any(|file| is_assisted(case, file)) {
+        return Vec::new();
+    }
+    let text = |entry: &Option<Entry>| -> Result<&str, String> {
+        let Some(entry) = entry.as_ref().filter(|it| is_regular(it)) else { return Ok("") };
+        match texts.get(&entry.oid) {
+            Some(Ok(text)) => Ok(text),
+            Some(Err(reason)) => Err(reason.clone()),
+            None => Err("it was not read".to_owned()),
+        }
+    };
+    let (mut sides, mut unread) = (Vec::new(), Vec::new());
+    for file in &files {
+        let is_test = is_test(case.policy, &file.path);
+        let known = case.attribution.files.get(&file.path);
+        match text(&file.old).and_then(|old| Ok((old, text(&file.new)?))) {
+            Ok((old, new)) => sides.push(Sides {
+                path: &file.path,
+                kind: kind_of(&file.path),
+                is_test,
+                is_assisted: is_assisted(case, file),
+                assisted: known
+                    .filter(|it| it.unattributed && !it.ranges.is_empty())
+                    .map(|it| it.ranges.iter().map(|range| range.lines).collect()),
+                old,
+                new,
+            }),
+            // What is too large to be read and no test is no place for one either.
+            Err(reason) if is_test && is_assisted(case, file) => {
+                let what = format!("whether it was weakened is not known: {reason}");
+                unread.push(Weakened { path: file.path.clone(), line: None, what });
+            }
+            Err(_) => {}
+        }
+    }
+    let mut found = weakened(&sides);
+    found.extend(unread);
+    found
+}
+
+/// The obligation that follows from losses, for the files that have some.
+/// `None`: there is none, or nobody of the policy could be asked.
+pub fn obligation<'a>(case: &Case<'a>, losses: &[Weakened]) -> Option<Obligation<'a>> {
+    if losses.is_empty() || !can_ask(case.policy) {
+        return None;
+    }
+    let paths: BTreeSet<&RepoPath> = losses.iter().map(|it| &it.path).collect();
+    let files = case.change.files.iter().filter(|file| paths.contains(&file.path)).collect();
+    Some(Obligation { rule: Cow::Owned(rule(case.policy)), files })
+}
+
+/// The same as a match, for `explain`.
+pub fn matched<'a>(obligation: Obligation<'a>) -> Match<'a> {
+    let files = obligation.files.into_iter().map(|file| MatchedFile { file, pattern: None });
+    Match { rule: obligation.rule, files: files.collect(), conditions: Vec::new() }
+}
+
+/// Losses as findings at this level.
+pub fn findings(losses: &[Weakened], level: Level) -> Vec<Finding> {
+    let finding = |it: &Weakened| {
+        let mut finding = Finding::block(Code::TestWeakened, it.what.clone())
+            .at(level)
+            .rule(TEST_WEAKENED)
+            .path(it.path.clone());
+        finding.line = it.line;
+        finding
+    };
+    losses.iter().take(MAX_FINDINGS).map(finding).collect()
+}
+
+/// The rule: the approvals of the one with that id, else one from any person.
+pub fn rule(policy: &Policy) -> Rule {
+    let written = policy.rules.iter().find(|rule| rule.id == TEST_WEAKENED);
+    let is_approvals =
+        |it: &&StagedRequirement| matches!(it.requirement, Requirement::Approvals(_));
+    let mut require: Vec<StagedRequirement> = written
+        .map(|rule| rule.require.iter().filter(is_approvals).cloned().collect())
+        .unwrap_or_default();
+    if require.is_empty() {
+        let anybody = ApprovalRule {
+            count: 1,
+            from: Vec::new(),
+            presence: Presence::None,
+            carry: Carry::CleanMerge,
+            max_age: None,
+        };
+        require.push(StagedRequirement {
+            requirement: Requirement::Approvals(vec![anybody]),
+            stage: Stage::Merge,
+        });
+    }
+    Rule {
+        id: TEST_WEAKENED.to_owned(),
+        why: Some("what an agent takes from the tests, a person has to have seen".to_owned()),
+        scope: Scope { folder: String::new(), paths: None, except: Globs::default() },
+        when: When::default(),
+        unless: None,
+        require,
+        deny: false,
+        deny_stage: Stage::Commit,
+    }
+}
+
+/// Whether there is a person whose approval could be asked: a policy without
+/// people has no approvals, and is only told.
+pub fn can_ask(policy: &Policy) -> bool {
+    policy.trust.repo_id.is_some()
+        && policy.humans(&[]).iter().any(|name| !policy.people[*name].keys.is_empty())
+}
+
+/// The files of the change that could be about tests, in order.
+fn looked_at<'a>(case: &Case<'a>) -> Vec<&'a FileChange> {
+    let asks =
+        case.policy.rules.iter().flat_map(|rule| &rule.require).any(|it| match it.requirement {
+            Requirement::Approvals(_) | Requirement::Tests(_) | Requirement::Coverage(_) => true,
+            Requirement::Preview(_) | Requirement::Disclosure => false,
+        });
+    if !asks {
+        return Vec::new();
+    }
+    let languages = Languages::built_in();
+    let is_about = |file: &&FileChange| {
+        !file.binary
+            && (languages.of(&kind_of(&file.path)).is_some()
+                || languages.is_snapshot(&file.path)
+                || languages.thresholds().iter().any(|it| it.files.matches(&file.path)))
+    };
+    case.change.files.iter().filter(is_about).collect()
+}
+
+fn is_assisted(case: &Case<'_>, file: &FileChange) -> bool {
+    case.attribution.files.get(&file.path).is_some_and(|it| it.assisted)
+}
+
+fn is_test(policy: &Policy, path: &RepoPath) -> bool {
+    Languages::built_in().tests().matches(path)
+        || policy.tests.values().any(|test| test.is_test(path))
+}
+
+fn is_regular(entry: &Entry) -> bool {
+    entry.mode & 0o170_000 == 0o100_000
+}

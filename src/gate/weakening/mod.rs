@@ -1,0 +1,352 @@
+//! The weakening guard: what an assisted change takes from the tests. Tests that
+//! are gone or skipped, assertions that are gone or ask less, snapshots that are
+//! gone, lints that are newly silenced and thresholds that were lowered are for
+//! a person to look at.
+//!
+//! A false alarm costs more than a miss, since other rules look at the tests as
+//! well: what was moved, renamed, split or merged is no loss, and of the lines
+//! only what the change has fewer of counts. How such lines look is data
+//! (`languages.toml`).
+
+pub mod guard;
+#[cfg(test)]
+mod tests;
+pub mod text;
+pub mod threshold;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::change::{LineRange, RepoPath, printable};
+use super::language::{Languages, Mark};
+use text::{Line, Test, Text};
+
+/// How many places of one kind are named.
+const MAX_PLACES: usize = 20;
+/// How many characters of a line are shown.
+const MAX_SHOWN: usize = 80;
+/// Which part of a removed test's words has to stand in new tests, so that it
+/// counts as moved, renamed, split or merged: in percent.
+const SAME_PERCENT: usize = 60;
+
+/// A file before and after.
+#[derive(Clone, Debug)]
+pub struct Sides<'a> {
+    pub path: &'a RepoPath,
+    /// Its kind ([`kind_of`](super::coverage::measured::kind_of)).
+    pub kind: String,
+    pub is_test: bool,
+    /// Whether an agent had a part in it. Of another file only what it gained
+    /// is looked at: something may have moved there.
+    pub is_assisted: bool,
+    /// The assisted added lines; `None`: whatever it gained is assisted.
+    pub assisted: Option<Vec<LineRange>>,
+    /// Empty: it was not there.
+    pub old: &'a str,
+    /// Empty: it is gone.
+    pub new: &'a str,
+}
+
+/// One loss.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weakened {
+    pub path: RepoPath,
+    /// A line of the new file; `None`: it is gone.
+    pub line: Option<u64>,
+    /// Printable.
+    pub what: String,
+}
+
+/// A file's texts, taken apart.
+struct File<'a> {
+    sides: &'a Sides<'a>,
+    old: Text<'a>,
+    new: Text<'a>,
+    /// Names of tests that it has no more, with their lines; and those it newly has.
+    lost: Vec<Test<'a>>,
+    gained: Vec<Test<'a>>,
+    /// Lines of the new text that the old one has not, by number from 1.
+    fresh: BTreeSet<u64>,
+}
+
+/// Looks for losses, in the order of the files.
+pub fn weakened(files: &[Sides<'_>]) -> Vec<Weakened> {
+    let files: Vec<File<'_>> = files.iter().map(File::new).collect();
+    let mut found = Vec::new();
+    let merged = lost_tests(&files, &mut found);
+    lost_assertions(&files, &merged, &mut found);
+    for file in files.iter().filter(|it| it.sides.is_assisted) {
+        skips(file, &mut found);
+    }
+    silenced(&files, &mut found);
+    snapshots(&files, &mut found);
+    let sides: Vec<&Sides<'_>> = files.iter().map(|it| it.sides).collect();
+    found.extend(threshold::loosened(&sides));
+    found.sort_by(|one, other| (&one.path, one.line).cmp(&(&other.path, other.line)));
+    found
+}
+
+impl<'a> File<'a> {
+    fn new(sides: &'a Sides<'a>) -> File<'a> {
+        let old = Text::read(sides, sides.old);
+        let new = Text::read(sides, sides.new);
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        new.tests.iter().for_each(|it| *names.entry(it.name.as_str()).or_default() += 1);
+        let lost = rest(&old.tests, &mut names, |it| it.name.as_str());
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        old.tests.iter().for_each(|it| *names.entry(it.name.as_str()).or_default() += 1);
+        let gained = rest(&new.tests, &mut names, |it| it.name.as_str());
+        let mut lines: HashMap<&str, usize> = HashMap::new();
+        sides.old.lines().for_each(|it| *lines.entry(it.trim()).or_default() += 1);
+        let numbered: Vec<Line<'_>> = (1..).zip(sides.new.lines().map(str::trim)).collect();
+        let fresh = rest(&numbered, &mut lines, |it| it.1).into_iter().map(|it| it.0).collect();
+        File { sides, old, new, lost, gained, fresh }
+    }
+
+    fn is_theirs(&self, line: u64) -> bool {
+        let within = |it: &LineRange| it.start <= line && line <= it.end;
+        self.sides.is_assisted
+            && self.sides.assisted.as_ref().is_none_or(|ranges| ranges.iter().any(within))
+    }
+
+    fn weakened(&self, line: Option<u64>, what: String) -> Weakened {
+        Weakened { path: self.sides.path.clone(), line, what }
+    }
+
+    /// The first line that is new, as near to a loss as the new file tells.
+    fn place(&self) -> Option<u64> {
+        let same = self.sides.old.lines().zip(self.sides.new.lines());
+        let same = same.take_while(|(old, new)| old == new).count();
+        let lines = self.sides.new.lines().count();
+        (lines > 0).then(|| (same + 1).min(lines) as u64)
+    }
+}
+
+/// What is left of `items` after as many of each key were taken away as are counted.
+fn rest<'a, T: Clone>(
+    items: &'a [T],
+    counted: &mut HashMap<&str, usize>,
+    key: impl Fn(&'a T) -> &'a str,
+) -> Vec<T> {
+    let is_left = |item: &&'a T| match counted.get_mut(key(item)) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            false
+        }
+        Some(_) | None => true,
+    };
+    items.iter().filter(is_left).cloned().collect()
+}
+
+/// Tests that are gone. Returns the names of lost tests, by path, whose
+/// assertions are not to be counted: what is gone was said already, and of
+/// several tests that became one nobody can tell how many are needed.
+fn lost_tests<'a>(
+    files: &'a [File<'a>],
+    found: &mut Vec<Weakened>,
+) -> HashSet<(&'a RepoPath, &'a str)> {
+    let mut gained: HashMap<&str, usize> = HashMap::new();
+    let all: Vec<&Test<'_>> = files.iter().flat_map(|it| &it.gained).collect();
+    all.iter().for_each(|it| *gained.entry(it.name.as_str()).or_default() += 1);
+    let words: HashSet<&str> = all.iter().flat_map(|it| it.words.iter().copied()).collect();
+    let (mut excused, mut left) = (HashSet::new(), all.len());
+    for file in files.iter().filter(|it| it.sides.is_assisted) {
+        let unmoved = rest(&file.lost, &mut gained, |it| it.name.as_str());
+        left = left.saturating_sub(file.lost.len() - unmoved.len());
+        let (renamed, gone): (Vec<&Test<'_>>, Vec<&Test<'_>>) =
+            unmoved.iter().partition(|it| !all.is_empty() && stands_in(it, &words));
+        // Each new test can be what one of the old ones became; beyond that they were merged.
+        let merged = renamed.len() > left;
+        left = left.saturating_sub(renamed.len());
+        let lost = |name: &str| file.lost.iter().find(|it| it.name == name);
+        let names = gone.iter().chain(renamed.iter().filter(|_| merged));
+        let kept = names.filter_map(|it| lost(&it.name));
+        excused.extend(kept.map(|it| (file.sides.path, it.name.as_str())));
+        if gone.is_empty() {
+            continue;
+        }
+        let what = if file.sides.new.is_empty() && file.new.tests.is_empty() {
+            match gone.len() {
+                1 => format!("a test is gone with its file: {}", named(&gone)),
+                more => format!("{more} tests are gone with their file: {}", named(&gone)),
+            }
+        } else {
+            match gone.len() {
+                1 => format!("a test is gone: {}", named(&gone)),
+                more => format!("{more} tests are gone: {}", named(&gone)),
+            }
+        };
+        found.push(file.weakened(file.place(), what));
+    }
+    excused
+}
+
+fn named(tests: &[&Test<'_>]) -> String {
+    let names: Vec<String> =
+        tests.iter().take(3).map(|it| format!("`{}`", shown(&it.name))).collect();
+    let more = tests.len().saturating_sub(names.len());
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{rest}", names.join(", "))
+}
+
+fn stands_in(test: &Test<'_>, words: &HashSet<&str>) -> bool {
+    let there = test.words.iter().filter(|it| words.contains(**it)).count();
+    there * 100 >= test.words.len() * SAME_PERCENT
+}
+
+/// Assertions that are gone, or that ask less than before.
+fn lost_assertions(
+    files: &[File<'_>],
+    merged: &HashSet<(&RepoPath, &str)>,
+    found: &mut Vec<Weakened>,
+) {
+    let mut balances: Vec<(Vec<Line<'_>>, Vec<Line<'_>>)> = files
+        .iter()
+        .map(|file| {
+            let counts = |test: &Option<String>| {
+                test.as_ref().is_none_or(|it| !merged.contains(&(file.sides.path, it.as_str())))
+            };
+            let old = file.old.assertions.iter().filter(|it| counts(&it.1));
+            let new = file.new.assertions.iter();
+            difference(old.map(|it| it.0).collect(), new.map(|it| it.0).collect())
+        })
+        .collect();
+    without_moved(&mut balances);
+    // Tests that moved to another file, and were changed there, took theirs along.
+    let surplus = |it: &(Vec<Line<'_>>, Vec<Line<'_>>)| it.1.len().saturating_sub(it.0.len());
+    let of_new_tests = files.iter().zip(&balances).filter(|(file, _)| !file.gained.is_empty());
+    let mut spare: usize = of_new_tests.map(|(_, balance)| surplus(balance)).sum();
+    for (file, (removed, added)) in files.iter().zip(&balances) {
+        if !file.sides.is_assisted || removed.is_empty() {
+            continue;
+        }
+        let loose =
+            |line: &&Line<'_>| Languages::built_in().bears(&file.sides.kind, Mark::Loose, line.1);
+        let mut fewer = removed.len().saturating_sub(added.len());
+        if !file.lost.is_empty() {
+            let moved = fewer.min(spare);
+            (fewer, spare) = (fewer - moved, spare - moved);
+        }
+        if fewer > 0 {
+            let plural = if fewer == 1 { "" } else { "s" };
+            let line = removed.iter().find(|it| !loose(it)).unwrap_or(&removed[0]);
+            let what = format!("{fewer} assertion{plural} fewer: `{}`", shown(line.1));
+            found.push(file.weakened(file.place(), what));
+        }
+        let strict = |lines: &[Line<'_>]| lines.iter().filter(|it| !loose(it)).count();
+        let less = strict(removed).saturating_sub(strict(added)).saturating_sub(fewer);
+        let new_loose = added.iter().filter(loose);
+        let known_loose = removed.iter().filter(loose).count();
+        for line in new_loose.skip(known_loose).take(less).filter(|it| file.is_theirs(it.0)) {
+            let what = format!("an assertion asks less: `{}`", shown(line.1));
+            found.push(file.weakened(Some(line.0), what));
+        }
+    }
+}
+
+/// Tests that are newly kept from running. A test that is new as well takes
+/// nothing away.
+fn skips(file: &File<'_>, found: &mut Vec<Weakened>) {
+    let (removed, added) = difference(file.old.skips.clone(), file.new.skips.clone());
+    let gained = added.len().saturating_sub(removed.len());
+    let mut new_tests = file.new.tests.len().saturating_sub(file.old.tests.len());
+    let is_fresh = |line: u64| file.fresh.contains(&line) || line == 0;
+    for (line, text) in added.into_iter().filter(|it| file.is_theirs(it.0)).take(gained) {
+        let alone = file.new.tests.iter().any(|it| it.line == line);
+        let surrounded = is_fresh(line + 1) && (alone || is_fresh(line - 1));
+        if surrounded && new_tests > 0 {
+            new_tests -= 1;
+            continue;
+        }
+        found.push(file.weakened(Some(line), format!("a test is skipped: `{}`", shown(text))));
+    }
+    let (removed, added) = difference(file.old.focus.clone(), file.new.focus.clone());
+    let gained = added.len().saturating_sub(removed.len());
+    for (line, text) in added.into_iter().filter(|it| file.is_theirs(it.0)).take(gained) {
+        let what = format!("all other tests are skipped: `{}`", shown(text));
+        found.push(file.weakened(Some(line), what));
+    }
+}
+
+/// Lints and measurements that are newly silenced.
+fn silenced(files: &[File<'_>], found: &mut Vec<Weakened>) {
+    let mut balances: Vec<_> = files
+        .iter()
+        .map(|file| difference(file.old.lints.clone(), file.new.lints.clone()))
+        .collect();
+    without_moved(&mut balances);
+    for (file, (removed, added)) in files.iter().zip(balances) {
+        let gained = added.len().saturating_sub(removed.len());
+        let theirs = added.into_iter().filter(|it| file.is_theirs(it.0));
+        for (line, text) in theirs.take(gained).take(MAX_PLACES) {
+            let what = format!("a lint is silenced: `{}`", shown(text));
+            found.push(file.weakened(Some(line), what));
+        }
+    }
+}
+
+/// Snapshots that are gone: files, and entries of files.
+fn snapshots(files: &[File<'_>], found: &mut Vec<Weakened>) {
+    let languages = Languages::built_in();
+    let is_snapshot = |file: &&File<'_>| languages.is_snapshot(file.sides.path);
+    let of_them: Vec<&File<'_>> = files.iter().filter(is_snapshot).collect();
+    let entries = |text: &str| match text.lines().filter(|it| languages.is_entry(it)).count() {
+        0 => usize::from(!text.trim().is_empty()),
+        more => more,
+    };
+    let mut spare: usize = of_them
+        .iter()
+        .map(|file| entries(file.sides.new).saturating_sub(entries(file.sides.old)))
+        .sum();
+    for file in of_them.iter().filter(|it| it.sides.is_assisted) {
+        let fewer = entries(file.sides.old).saturating_sub(entries(file.sides.new));
+        let moved = fewer.min(spare);
+        spare -= moved;
+        match fewer - moved {
+            0 => {}
+            1 => found.push(file.weakened(file.place(), "a snapshot is gone".to_owned())),
+            more => found.push(file.weakened(file.place(), format!("{more} snapshots are gone"))),
+        }
+    }
+}
+
+fn difference<'a>(old: Vec<Line<'a>>, new: Vec<Line<'a>>) -> (Vec<Line<'a>>, Vec<Line<'a>>) {
+    let count = |lines: &[Line<'a>]| {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        lines.iter().for_each(|(_, text)| *counts.entry(text).or_default() += 1);
+        counts
+    };
+    let (mut of_old, mut of_new) = (count(&old), count(&new));
+    (rest(&old, &mut of_new, |it| it.1), rest(&new, &mut of_old, |it| it.1))
+}
+
+/// Takes away what one file lost and another gained.
+fn without_moved(balances: &mut [(Vec<Line<'_>>, Vec<Line<'_>>)]) {
+    let mut gained: HashMap<String, usize> = HashMap::new();
+    for (_, text) in balances.iter().flat_map(|it| &it.1) {
+        *gained.entry((*text).to_owned()).or_default() += 1;
+    }
+    let mut moved: HashMap<String, usize> = HashMap::new();
+    let take = |counts: &mut HashMap<String, usize>, text: &str| match counts.get_mut(text) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            true
+        }
+        Some(_) | None => false,
+    };
+    for (removed, _) in balances.iter_mut() {
+        removed.retain(|(_, text)| {
+            let is_moved = take(&mut gained, text);
+            if is_moved {
+                *moved.entry((*text).to_owned()).or_default() += 1;
+            }
+            !is_moved
+        });
+    }
+    for (_, added) in balances.iter_mut() {
+        added.retain(|(_, text)| !take(&mut moved, text));
+    }
+}
+
+fn shown(text: &str) -> String {
+    printable(&text.chars().take(MAX_SHOWN).collect::<String>())
+}
