@@ -1,4 +1,5 @@
-//! The revert proof: runs a test that passed once more, without the assisted
+//! The proofs that tests notice the assisted lines. The mutation proof hands them
+//! to a tool that changes them; the revert proof runs a test that passed once more, without the assisted
 //! hunks. It happens in the slot of the run, after all that the run left was
 //! read; the slot is brought back to the tree afterwards.
 
@@ -9,10 +10,17 @@ use super::checkout::CheckoutError;
 use super::fs;
 use super::runner::{Attempt, Event, Step, chain};
 use crate::gate::junit::Names;
-use crate::gate::proof::{Answer, Part, Proof, Source, compare, conclude, parts};
+use crate::gate::language::Languages;
+use crate::gate::mutation;
+use crate::gate::policy::MutationTool;
+use crate::gate::proof::{
+    Answer, Part, Proof, Result as ProofResult, Source, compare, conclude, parts,
+};
 
 /// How often a test runs for one proof, at most.
 const MAX_ATTEMPTS: usize = 12;
+/// How long the usual mutation tool may take.
+const MUTATION_TIMEOUT: Duration = Duration::from_secs(1200);
 /// How far ahead of the clock a changed file is dated, in seconds: caches that
 /// know files by size and time (Python's, say) have never seen such a file, and
 /// builds see that it is new.
@@ -111,6 +119,88 @@ impl Attempt<'_> {
             Err(why) => Answer::Inconclusive(why),
         };
         Ok((Some(answer), took))
+    }
+
+    /// Hands the assisted hunks to the mutation tool, and reads its report. Its
+    /// exit status says little: most fail where a mutant survives. `None`: it
+    /// was not done to its end.
+    pub(super) fn mutate(
+        &self,
+        subject: &str,
+        sources: &[Source],
+    ) -> Result<Option<Proof>, CheckoutError> {
+        (self.tell)(Event::Mutating { test: self.test.name.clone() });
+        let Some(tool) = self.tool()? else {
+            let why = "`mutate` does not say which tool is to be run, and none is usual here";
+            return Ok(Some(mutation::conclude(subject, sources, Err(why.to_owned()))));
+        };
+        let started = self.begin()?;
+        for path in self.reports(&tool.report) {
+            fs::remove_file(&path)?;
+        }
+        let words = self.with_lines(&tool.run, sources)?;
+        let (step, took) = self.command_within(&words, tool.timeout)?;
+        let (ended, summary) = match &step {
+            Step::NotRun(_) => {
+                self.slot.bring(self.order.commit, self.order.tree, self.order.interrupted)?;
+                return Ok(None);
+            }
+            Step::Done => (true, None),
+            Step::Failed { exit, summary } => (exit.is_some(), Some(summary.clone())),
+        };
+        let paths = self.fresh(&tool.report, &started);
+        let report = paths.and_then(|paths| {
+            let mut mutants = Vec::new();
+            for path in &paths {
+                mutants.extend(mutation::parse(&self.report(path)?)?);
+            }
+            Ok(mutants)
+        });
+        let report = report.map_err(|why| match &summary {
+            Some(summary) => format!("{why} ({summary})"),
+            None => why,
+        });
+        self.slot.bring(self.order.commit, self.order.tree, self.order.interrupted)?;
+        let mut proof = mutation::conclude(subject, sources, report);
+        // What was not tried for want of time may survive.
+        if !ended && proof.result == ProofResult::Noticed {
+            (proof.result, proof.why) = (ProofResult::Inconclusive, summary);
+        }
+        proof.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        Ok(Some(proof))
+    }
+
+    /// The policy's tool, or the usual one.
+    fn tool(&self) -> Result<Option<MutationTool>, CheckoutError> {
+        if self.test.mutate.is_some() {
+            return Ok(self.test.mutate.clone());
+        }
+        for usual in Languages::built_in().mutations() {
+            for mark in &usual.marks {
+                if fs::modified(&self.checkout.join(mark))?.is_some() {
+                    let (run, report) = (usual.run.clone(), usual.report.clone());
+                    return Ok(Some(MutationTool { run, report, timeout: MUTATION_TIMEOUT }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A command with the assisted lines put in.
+    fn with_lines(
+        &self,
+        words: &[String],
+        sources: &[Source],
+    ) -> Result<Vec<String>, CheckoutError> {
+        let diff = self.slot.aside("assisted.diff");
+        fs::write(&diff, &mutation::diff(sources))?;
+        let (lines, files) =
+            (mutation::ranges(sources).join(","), mutation::files(sources).join(","));
+        let diff = diff.to_string_lossy();
+        let put = |word: &String| {
+            word.replace("{diff}", &diff).replace("{lines}", &lines).replace("{files}", &files)
+        };
+        Ok(words.iter().map(put).collect())
     }
 
     fn report(&self, path: &Path) -> Result<Vec<u8>, String> {

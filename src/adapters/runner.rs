@@ -25,7 +25,7 @@ use crate::gate::change::{Oid, RepoPath, printable};
 use crate::gate::coverage::measured::Measured;
 use crate::gate::junit;
 use crate::gate::packages::{self, Affected};
-use crate::gate::policy::TestCommand;
+use crate::gate::policy::{Prove, TestCommand};
 use crate::gate::preview::{PlanFile, is_plan_file, matches_stars};
 use crate::gate::proof::{Proof, Source};
 use crate::gate::record::canonical::sha256;
@@ -207,6 +207,10 @@ pub enum Event {
         of: usize,
         /// How it failed; safe to print.
         summary: String,
+    },
+    /// The test passed, and a tool changes the assisted lines to see whether it fails then.
+    Mutating {
+        test: String,
     },
     /// The test passed, and runs again without the assisted lines.
     Proving {
@@ -577,6 +581,9 @@ impl<'a> Attempt<'a> {
         let Some((subject, sources)) = self.order.proofs.get(&self.test.name) else {
             return Ok(None);
         };
+        if self.test.prove == Some(Prove::Mutate) {
+            return self.mutate(subject, sources);
+        }
         // The run just passed by these reports.
         match self.names(&self.slot.aside("started")) {
             Ok(head) => self.prove(subject, sources, &head),
@@ -598,7 +605,7 @@ impl<'a> Attempt<'a> {
         }
         fs::remove_tree(&marker)?;
         (self.tell)(Event::SettingUp { test: self.test.name.clone() });
-        let (step, _) = self.start(self.fill(setup))?;
+        let (step, _) = self.start(self.fill(setup), self.test.timeout)?;
         // What is neither tracked nor ignored is removed before the next run,
         // so a setup that leaves such files must run again.
         if matches!(step, Step::Done) && !self.slot.has_untracked()? {
@@ -633,19 +640,29 @@ impl<'a> Attempt<'a> {
 
     /// Runs a command of the test to its end, kept away from what the policy says.
     pub(super) fn command(&self, words: &[String]) -> Result<(Step, Duration), CheckoutError> {
+        self.command_within(words, self.test.timeout)
+    }
+
+    /// The same with another limit.
+    pub(super) fn command_within(
+        &self,
+        words: &[String],
+        limit: Duration,
+    ) -> Result<(Step, Duration), CheckoutError> {
         let wrapped = self.fill(&self.test.wrap).and_then(|wrap| {
             let mut words = self.fill(words)?;
             words.splice(0..0, wrap);
             words.splice(0..0, self.apart.iter().cloned());
             Ok(words)
         });
-        self.start(wrapped)
+        self.start(wrapped, limit)
     }
 
     /// Runs a command, its placeholders filled, to its end.
     fn start(
         &self,
         words: Result<Vec<OsString>, String>,
+        limit: Duration,
     ) -> Result<(Step, Duration), CheckoutError> {
         let words = match words {
             Ok(words) => words,
@@ -670,18 +687,18 @@ impl<'a> Attempt<'a> {
             call = call.env("COUNTERSIGN_PACKAGES", names.join("\n"));
         }
         let left = self.clock.left();
-        let timeout = left.map_or(self.test.timeout, |left| left.min(self.test.timeout));
+        let timeout = left.map_or(limit, |left| left.min(limit));
         let limits = Limits { timeout, interrupted: self.order.interrupted };
         let log = self.log.clone();
         let write =
             move |bytes: &[u8]| log.lock().unwrap_or_else(PoisonError::into_inner).write(bytes);
         match supervise(&call, limits, write) {
-            Ok(Supervised { ended, duration }) => Ok((self.step(ended, timeout), duration)),
+            Ok(Supervised { ended, duration }) => Ok((self.step(ended, timeout, limit), duration)),
             Err(error) => Ok((Step::Failed { exit: None, summary: chain(&error) }, Duration::ZERO)),
         }
     }
 
-    fn step(&self, ended: Ended, timeout: Duration) -> Step {
+    fn step(&self, ended: Ended, timeout: Duration, limit: Duration) -> Step {
         match ended {
             Ended::Exited(0) => Step::Done,
             Ended::Exited(code) => {
@@ -690,7 +707,7 @@ impl<'a> Attempt<'a> {
             Ended::Killed(signal) => {
                 Step::Failed { exit: None, summary: format!("ended by signal {signal}") }
             }
-            Ended::TimedOut if timeout < self.test.timeout => Step::NotRun(OUT_OF_TIME.to_owned()),
+            Ended::TimedOut if timeout < limit => Step::NotRun(OUT_OF_TIME.to_owned()),
             Ended::TimedOut => {
                 let summary = format!("timed out after {}", write_length(timeout));
                 Step::Failed { exit: None, summary }
@@ -805,7 +822,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// The files that a report's path names; `*` stands for any part of a file's name.
-    fn reports(&self, pattern: &str) -> Vec<PathBuf> {
+    pub(super) fn reports(&self, pattern: &str) -> Vec<PathBuf> {
         let (root, below) = match pattern.strip_prefix("{out}/") {
             Some(below) => (&self.out, below),
             None => (&self.checkout, pattern),

@@ -58,6 +58,7 @@ impl Spinners {
             Event::Retrying { test, attempt, of, summary } => {
                 self.show(test, &format!("failed ({summary}), attempt {attempt} of {of}"));
             }
+            Event::Mutating { test } => self.show(test, "changing the assisted lines"),
             Event::Proving { test, attempt, of } => {
                 self.show(test, &format!("running without the assisted lines, {attempt} of {of}"));
             }

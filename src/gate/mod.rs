@@ -28,6 +28,7 @@ pub mod judge;
 pub mod junit;
 pub mod language;
 pub mod matching;
+pub mod mutation;
 pub mod obligation;
 pub mod packages;
 pub mod policy;

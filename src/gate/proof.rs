@@ -48,9 +48,10 @@ pub struct SubjectFile {
 /// What is to be proven for a test; `None`: the policy asks for no proof, or
 /// there is no assisted source that it depends on.
 pub fn subject(change: &Change, attribution: &Attribution, test: &TestCommand) -> Option<Subject> {
-    match test.prove? {
-        Prove::Revert => {}
-    }
+    let kind = match test.prove? {
+        Prove::Revert => "proof",
+        Prove::Mutate => "mutation",
+    };
     let languages = Languages::built_in();
     let regular =
         |entry: &Option<Entry>| entry.as_ref().is_none_or(|it| it.mode & 0o170_000 == 0o100_000);
@@ -82,7 +83,7 @@ pub fn subject(change: &Change, attribution: &Attribution, test: &TestCommand) -
     if files.is_empty() {
         return None;
     }
-    let mut text = String::from("countersign.proof/1\n");
+    let mut text = format!("countersign.{kind}/1\n");
     for file in &files {
         let id = |oid: &Option<Oid>| oid.as_ref().map_or("-", Oid::as_str).to_owned();
         let path = file.path.to_text().replace('\n', "\\n");
@@ -115,6 +116,11 @@ pub struct Hunk {
 }
 
 impl Hunk {
+    /// Its lines before and after, both counted from 0.
+    pub fn ranges(&self) -> (&Range<usize>, &Range<usize>) {
+        (&self.old, &self.new)
+    }
+
     /// The lines in the new file; where only lines were removed, the one before them.
     pub fn lines(&self) -> LineRange {
         let (start, end) = (self.new.start as u64 + 1, self.new.end as u64);
@@ -144,6 +150,15 @@ impl Source {
         let hunks: Vec<Hunk> = hunks.into_iter().filter(assisted).collect();
         let path = file.path.clone();
         (!hunks.is_empty()).then_some(Source { path, old, new, hunks })
+    }
+
+    /// A hunk's lines with their ends, before and after.
+    pub fn sides(&self, hunk: &Hunk) -> (Vec<&[u8]>, Vec<&[u8]>) {
+        let all = |bytes| Option::<&Vec<u8>>::map_or(bytes, Vec::new(), |it| lines(it));
+        let cut = |bytes, range: &Range<usize>| -> Vec<&[u8]> {
+            all(bytes).into_iter().skip(range.start).take(range.len()).collect()
+        };
+        (cut(self.old.as_ref(), &hunk.old), cut(self.new.as_ref(), &hunk.new))
     }
 
     /// The file without these of its hunks; `None`: it is not there.

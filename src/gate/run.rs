@@ -415,6 +415,7 @@ mod tests {
             timeout: Duration::from_secs(600),
             reports: Reports::default(),
             prove: None,
+            mutate: None,
             tests: None,
             on_merge: false,
             tier: Default::default(),

@@ -268,6 +268,7 @@ fn as_test(command: &PreviewCommand, run: Vec<String>) -> TestCommand {
         timeout: command.timeout.max(Duration::from_secs(1)),
         reports: Reports::default(),
         prove: None,
+        mutate: None,
         tests: None,
         on_merge: false,
         tier: Default::default(),

@@ -56,5 +56,5 @@ mod terminal;
 mod traces;
 mod trailer;
 mod waivers;
-mod who_can;
 mod weakened_tests;
+mod who_can;

@@ -17,6 +17,18 @@ reports = { junit = "out/junit.xml" }
 prove = "revert"
 "#;
 
+const MUTATE: &str = r#"
+[[rule]]
+id = "noticed"
+when = { assisted = true }
+require.tests = ["unit"]
+
+[test.unit]
+run = RUN
+prove = "mutate"
+mutate = { run = ["sh", "-c", 'sh mutate.sh "$1" "$2" >"$COUNTERSIGN_OUT/mutants.json"', "sh", "{lines}", "{diff}"], report = "{out}/mutants.json" }
+"#;
+
 /// A test in POSIX sh: `price.sh` prints a price, `tests/*` are tests that exit
 /// with 0 or not, and each is a test case of the report.
 const RUNNER: &str = r#"
@@ -42,9 +54,13 @@ type Files<'a> = &'a [(&'a str, &'a str)];
 
 /// A change by an agent of these files, before and after, with the tests run.
 fn changed(run: &str, before: Files<'_>, after: Files<'_>) -> (TestRepo, String) {
+    changed_by(&POLICY.replace("RUN", run), before, after)
+}
+
+/// The same by another policy.
+fn changed_by(policy: &str, before: Files<'_>, after: Files<'_>) -> (TestRepo, String) {
     let repo = TestRepo::new();
-    repo.write("countersign.toml", POLICY.replace("RUN", run))
-        .write(".gitignore", "/out/\n__pycache__/\n");
+    repo.write("countersign.toml", policy).write(".gitignore", "/out/\n__pycache__/\n");
     repo.write("run.sh", RUNNER);
     for (path, text) in before {
         repo.write(path, text);
@@ -184,6 +200,58 @@ fn added_and_deleted_files_are_reverted() {
     assert!(countersign(&repo, &["test"]).passes());
     let report = judged(&repo);
     assert_eq!(findings(&report), [""; 0], "{report:#}");
+}
+
+/// The tool is handed the very lines, and its report is read as it is left.
+#[test]
+fn mutants_of_the_assisted_lines() {
+    // A tool that changes nothing and says what came of it: one mutant a word.
+    let tool = r#"
+test "$1" = price.sh:1-2 || exit 3
+grep -q '^+tax=20' "$2" || exit 4
+printf '{"schemaVersion":"1.0","files":{"price.sh":{"mutants":['
+comma=
+for fate in $(cat fates); do
+    line=${fate%%:*}
+    printf '%s{"id":"%s","mutatorName":"Number","replacement":"0","status":"%s","location":{"start":{"line":%s,"column":1},"end":{"line":%s,"column":2}}}' "$comma" "$line" "${fate#*:}" "$line" "$line"
+    comma=,
+done
+printf ']}}}'
+"#;
+    let policy = MUTATE.replace("RUN", SHELL);
+    let survived = ["block tests-do-not-notice", "block tests-do-not-notice price.sh:2-2"];
+    let unclear = ["warn proof-inconclusive"];
+    let cases: [(&str, &[&str], &str); 4] = [
+        ("1:Killed 2:Killed 3:Survived", &[], "it fails with each of 2 mutants"),
+        ("1:Killed 2:Survived 2:NoCoverage", &survived, "passes with mutants of 1 of the assisted"),
+        ("1:Timeout", &unclear, "is not clear: the tests did not end with 1 mutants"),
+        ("", &unclear, "is not clear: the tool tried no mutant"),
+    ];
+    for (fates, expected, detail) in cases {
+        let before = [
+            ("price.sh", "amount=100\necho $amount\n"),
+            ("mutate.sh", tool),
+            ("fates", fates),
+            ("tests/runs", "sh price.sh\n"),
+        ];
+        let after = [("price.sh", "amount=100 rate=1\ntax=20\necho $amount\n")];
+        let (repo, said) = changed_by(&policy, &before, &after);
+        assert!(said.contains("a mutation tool changes the assisted lines"), "{said}");
+        let report = judged(&repo);
+        assert_eq!(findings(&report), expected, "{said}{report:#}");
+        let found = report["obligations"][0]["detail"].as_str().unwrap();
+        assert!(found.contains(detail), "{found}");
+    }
+    // A tool that fails, and leaves no report, says nothing.
+    let before = [("price.sh", "a=1\n"), ("mutate.sh", "exit 7\n"), ("tests/runs", "true\n")];
+    let after = [("price.sh", "a=2\n")];
+    let (repo, _) = changed_by(&policy, &before, &after);
+    assert_eq!(findings(&judged(&repo)), unclear);
+    // No tool is usual for shell scripts.
+    let policy = POLICY.replace("revert", "mutate").replace("RUN", SHELL);
+    let (repo, _) = changed_by(&policy, &before, &after);
+    let said = countersign(&repo, &["check", "--stage", "push"]);
+    assert!(said.text.contains("none is usual here"), "{}", said.text);
 }
 
 /// Python keeps compiled files by size and time: the very same size within the

@@ -143,6 +143,7 @@ fn shell(script: &str) -> TestCommand {
         timeout: Duration::from_secs(60),
         reports: Reports::default(),
         prove: None,
+        mutate: None,
         tests: None,
         on_merge: false,
         tier: Default::default(),

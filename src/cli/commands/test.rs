@@ -10,6 +10,7 @@ use crate::cli::progress::Progress;
 use crate::cli::report::text::counted;
 use crate::cli::{Context, prompt, unsupported};
 use crate::gate::change::printable;
+use crate::gate::policy::Prove;
 use crate::gate::time::write_length;
 use crate::jobs::Error;
 use crate::jobs::check::Options;
@@ -95,6 +96,16 @@ fn show_proofs(context: &Context, prepared: &Prepared) {
         let took = last_duration(prepared.records(), name)
             .map(|it| format!(" (a run took {} the last time)", seconds(it)))
             .unwrap_or_default();
+        let planned = prepared.plan.tests.iter().find(|it| it.test.name == *name);
+        if planned.is_some_and(|it| it.test.prove == Some(Prove::Mutate)) {
+            context.output.note(&format!(
+                "a mutation tool changes the assisted lines ({} in {}) to see whether `{}` fails then{took}",
+                counted(hunks, "hunk"),
+                counted(sources.len(), "file"),
+                printable(name)
+            ));
+            continue;
+        }
         context.output.note(&format!(
             "`{}` runs again without the assisted lines ({} in {}), more than once if that tells nothing{took}",
             printable(name),

@@ -19,6 +19,7 @@ pub struct Languages {
     snapshots: Globs,
     entries: Vec<String>,
     thresholds: Vec<Threshold>,
+    mutations: Vec<Mutation>,
     rows: Vec<Language>,
     by_extension: BTreeMap<String, usize>,
 }
@@ -81,6 +82,16 @@ pub struct Threshold {
     pub more: bool,
 }
 
+/// The usual tool that changes lines.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mutation {
+    /// Files at the root, of which one has to be there.
+    pub marks: Vec<String>,
+    pub run: Vec<String>,
+    pub report: String,
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ThresholdRow {
@@ -102,6 +113,7 @@ struct Table {
     snapshots: Vec<String>,
     entries: Vec<String>,
     threshold: Vec<ThresholdRow>,
+    mutation: Vec<Mutation>,
     language: Vec<Language>,
 }
 
@@ -133,6 +145,7 @@ impl Languages {
                 snapshots: globs(&table.snapshots),
                 entries: table.entries,
                 thresholds: thresholds.collect(),
+                mutations: table.mutation,
                 rows: table.language,
                 by_extension,
             }
@@ -178,6 +191,11 @@ impl Languages {
     /// The settings that say how much is enough.
     pub fn thresholds(&self) -> &[Threshold] {
         &self.thresholds
+    }
+
+    /// The usual tools that change lines, by what stands at the root.
+    pub fn mutations(&self) -> &[Mutation] {
+        &self.mutations
     }
 
     /// The row of a kind of file.

@@ -211,11 +211,21 @@ pub(super) struct TestTable {
     pub(super) retries: Option<Spanned<u64>>,
     pub(super) wrap: Option<Spanned<Words>>,
     pub(super) network: Option<bool>,
+    pub(super) mutate: Option<Spanned<MutateTable>>,
     pub(super) packages: Option<Spanned<PackagesWord>>,
     pub(super) workspace: Option<Word>,
     pub(super) accept: Option<Spanned<Vec<Accept>>>,
     #[serde(default)]
     pub(super) env: Vec<Word>,
+}
+
+/// `mutate = { … }`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MutateTable {
+    pub(super) run: Spanned<Words>,
+    pub(super) report: Word,
+    pub(super) timeout: Option<Word>,
 }
 
 /// How a test shows that it notices the assisted lines.

@@ -281,13 +281,15 @@ pub struct TestCommand {
     pub wrap: Vec<String>,
     /// Whether it may reach a network; if not, a result counts only if it could not.
     pub network: bool,
+    /// `None`: what is usual for the language.
+    pub mutate: Option<MutationTool>,
     /// Of which packages it runs those that the change affects; `None`: it runs for all.
     pub packages: Option<Selection>,
     /// Empty: not written, so that the stage decides.
     pub accept: BTreeSet<Accept>,
     /// Names of further variables that the command may see.
     pub env: Vec<String>,
-    /// Fields that this version does not evaluate (`prove = "mutate"`, …): they block.
+    /// Fields that this version does not evaluate (none at present): they block.
     pub not_evaluable: Vec<String>,
     /// SHA-256 of the definition in canonical form: part of a run's key.
     pub digest: String,
@@ -311,6 +313,19 @@ pub enum Tier {
 pub enum Prove {
     /// The test fails without them (see [`proof`](super::proof)).
     Revert,
+    /// The test fails where a tool changes them (see [`mutation`](super::mutation)).
+    Mutate,
+}
+
+/// `mutate = { … }`: the tool that changes the assisted lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MutationTool {
+    /// `{diff}`, `{lines}` and `{files}` stand for the assisted lines.
+    pub run: Vec<String>,
+    /// A pattern, as in [`Reports`].
+    pub report: String,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 /// `reports = { junit = …, coverage = … }`: paths below the checkout's root.

@@ -214,12 +214,16 @@ fn test(test: &TestCommand) -> Value {
         "tests": test.tests.as_ref().map(|it| &it.patterns),
         "prove": test.prove.map(|it| match it {
             Prove::Revert => "revert",
+            Prove::Mutate => "mutate",
         }),
         "on": if test.on_merge { "merge" } else { "head" },
         "tier": test.tier,
         "retries": test.retries,
         "wrap": test.wrap,
         "network": test.network,
+        "mutate": test.mutate.as_ref().map(|it| json!({
+            "run": it.run, "report": it.report, "timeout": write_length(it.timeout),
+        })),
         "packages": test.packages.as_ref().map(|it| it.ecosystem.word()),
         "workspace": test.packages.as_ref().map(|it| &it.root),
         "accept": test.accept,

@@ -183,6 +183,11 @@ fn require() -> Properties {
 
 fn test() -> Properties {
     let reports = vec![("junit", paths()), ("coverage", paths())];
+    let mutate = vec![
+        ("run", command()),
+        ("report", text("Where the tool leaves its report.")),
+        ("timeout", length()),
+    ];
     vec![
         ("run", command()),
         ("setup", command()),
@@ -223,6 +228,7 @@ fn test() -> Properties {
         ),
         ("workspace", text("The folder of the packages' workspace; the root unless given.")),
         ("prove", words(&["revert", "mutate"], "How it shows that it notices the assisted lines.")),
+        ("mutate", table(&["run", "report"], mutate)),
         ("accept", accept()),
         ("env", names("Further variables that the command may see.")),
     ]

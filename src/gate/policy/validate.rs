@@ -617,6 +617,7 @@ impl Reader<'_> {
                 coverage: self.paths(&table.reports.coverage)?,
             },
             prove: None,
+            mutate: None,
             tests: table.tests.map(|it| self.globs_below(it.get_ref())).transpose()?,
             on_merge: table.on.as_ref().is_some_and(|it| *it.get_ref() == file::OnWord::Merge),
             tier: table.tier,
@@ -635,15 +636,23 @@ impl Reader<'_> {
             return Err(self.error(on.span(), message));
         }
         if let Some(prove) = &table.prove {
-            if test.reports.junit.is_empty() {
+            let compares = *prove.get_ref() == file::ProveWord::Revert;
+            if compares && test.reports.junit.is_empty() {
                 let message =
                     "a proof compares tests by name, so `reports` has to name a JUnit file";
                 return Err(self.error(prove.span(), message));
             }
             match prove.get_ref() {
                 file::ProveWord::Revert => test.prove = Some(Prove::Revert),
-                file::ProveWord::Mutate => test.not_evaluable.push("prove = \"mutate\"".to_owned()),
+                file::ProveWord::Mutate => test.prove = Some(Prove::Mutate),
             }
+        }
+        if let Some(mutate) = &table.mutate {
+            if test.prove != Some(Prove::Mutate) {
+                let message = "`mutate` says how, and `prove = \"mutate\"` that it is to be done";
+                return Err(self.error(mutate.span(), message));
+            }
+            test.mutate = Some(self.mutation_tool(mutate.get_ref())?);
         }
         test.packages = self.packages(&test, table.run.span(), table.packages, table.workspace)?;
         test.digest = digest(self.folder, &test);
@@ -704,6 +713,17 @@ impl Reader<'_> {
         };
         let root = workspace.as_ref().map(|it| self.path(it)).transpose()?.unwrap_or_default();
         Ok(Some(Selection { ecosystem, root: root.trim_matches('/').to_owned() }))
+    }
+
+    fn mutation_tool(self, table: &file::MutateTable) -> Result<MutationTool, PolicyError> {
+        Ok(MutationTool {
+            run: self.words(&table.run)?,
+            report: self.path(&table.report)?,
+            timeout: match &table.timeout {
+                Some(word) => self.length(word)?,
+                None => Duration::from_secs(1200),
+            },
+        })
     }
 
     fn preview(
@@ -1148,6 +1168,9 @@ fn digest(folder: &str, test: &TestCommand) -> String {
     if let Some(selection) = &test.packages {
         definition["packages"] = selection.ecosystem.word().into();
         definition["workspace"] = selection.root.as_str().into();
+    }
+    if let Some(tool) = &test.mutate {
+        definition["mutate"] = serde_json::json!([tool.run, tool.report, tool.timeout.as_secs()]);
     }
     sha256_hex(definition.to_string().as_bytes())
 }

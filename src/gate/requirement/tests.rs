@@ -8,7 +8,7 @@ use crate::gate::change::{Oid, printable};
 use crate::gate::evidence::{Evidence, LedgerView};
 use crate::gate::obligation::{Case, Obligation};
 use crate::gate::packages::Affected;
-use crate::gate::policy::{Stage, TestCommand};
+use crate::gate::policy::{Prove, Stage, TestCommand};
 use crate::gate::proof::{Proof, Result as ProofResult, subject};
 use crate::gate::record::Run;
 use crate::gate::run::{Counting, Standing, counting_passes, key, standing};
@@ -64,7 +64,7 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
             let noticed = noticed(case, test, ledger, &counting, digest);
             let proof = match &noticed {
                 Noticed::NotAsked => String::new(),
-                Noticed::By(name) => format!("; without the assisted lines `{name}` fails"),
+                Noticed::By(what) => format!("; {what}"),
                 Noticed::Unclear(why) => {
                     format!("; whether it notices the assisted lines is not clear: {why}")
                 }
@@ -132,7 +132,7 @@ pub fn deferred<'e>(case: &Case<'_>, evidence: &'e Evidence, test: &str) -> Opti
 /// Whether a test that passed notices the assisted lines of the change.
 enum Noticed<'e> {
     NotAsked,
-    /// This test fails without them.
+    /// Which test fails without them, or with what in their place.
     By(String),
     /// Nothing fails without these.
     Not(&'e Proof),
@@ -157,7 +157,10 @@ fn noticed<'e>(
     for proof in proofs.filter(|it| it.subject == subject.digest) {
         match proof.result {
             ProofResult::Noticed => {
-                return Noticed::By(proof.tests.first().cloned().unwrap_or_default());
+                return Noticed::By(match proof.tests.first() {
+                    Some(name) => format!("without the assisted lines `{name}` fails"),
+                    None => format!("it fails with {}", mutants(proof.attempts)),
+                });
             }
             ProofResult::NotNoticed => noticed = Noticed::Not(proof),
             ProofResult::Inconclusive if matches!(noticed, Noticed::Unknown) => {
@@ -169,6 +172,13 @@ fn noticed<'e>(
     noticed
 }
 
+fn mutants(count: u64) -> String {
+    match count {
+        1 => "the only mutant of the assisted lines".to_owned(),
+        more => format!("each of {more} mutants of the assisted lines"),
+    }
+}
+
 fn not_proven(case: &Case<'_>, test: &TestCommand, noticed: &Noticed<'_>) -> Outcome {
     let again = Some(format!("countersign test {}", case.range));
     let (state, code, detail, next) = match noticed {
@@ -177,7 +187,14 @@ fn not_proven(case: &Case<'_>, test: &TestCommand, noticed: &Noticed<'_>) -> Out
                 1 => "the assisted hunk".to_owned(),
                 more => format!("the {more} assisted hunks"),
             };
-            let detail = format!("`{}` passes without {hunks} as well", test.name);
+            let detail = match (test.prove, &proof.why) {
+                (Some(Prove::Mutate), Some(first)) => format!(
+                    "`{}` passes with mutants of {} of the assisted lines: {first}",
+                    test.name,
+                    proof.hunks.len()
+                ),
+                _ => format!("`{}` passes without {hunks} as well", test.name),
+            };
             (State::Failed, Code::TestsDoNotNotice, detail, None)
         }
         Noticed::NotAsked | Noticed::By(_) | Noticed::Unclear(_) | Noticed::Unknown => {
@@ -203,7 +220,11 @@ pub fn places(case: &Case<'_>, names: &[String], evidence: &Evidence) -> Vec<Fin
         findings.extend(flaky(test, &passes));
         match noticed(case, test, ledger, &counting, digest) {
             Noticed::Not(proof) => findings.extend(proof.hunks.iter().map(|(path, lines)| {
-                let what = format!("`{}` passes without {}", test.name, described(lines));
+                let verb = match test.prove {
+                    Some(Prove::Mutate) => "with a mutant of",
+                    Some(Prove::Revert) | None => "without",
+                };
+                let what = format!("`{}` passes {verb} {}", test.name, described(lines));
                 let text = excerpt(text_of(case, path, evidence), lines);
                 Finding::block(Code::TestsDoNotNotice, what).path(path.clone()).lines(*lines, text)
             })),

@@ -1,0 +1,90 @@
+//! Reports in XML, told apart by their elements.
+
+use quick_xml::events::{BytesStart, Event};
+use quick_xml::reader::Reader;
+
+use super::{Mutant, mutmut, pit};
+
+/// Reads PIT's and mutmut's reports.
+pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
+    let mut reader = Reader::from_str(text);
+    let mut mutants = Vec::new();
+    let mut of_pit = pit::Row::default();
+    let mut case: Option<mutmut::Row> = None;
+    let (mut element, mut known) = (String::new(), false);
+    loop {
+        let event = reader.read_event().map_err(|error| error.to_string())?;
+        match &event {
+            Event::Eof => break,
+            Event::Start(start) | Event::Empty(start) => {
+                let is_empty = matches!(event, Event::Empty(_));
+                element = start.local_name().as_ref().to_owned();
+                let attribute = |name: &str| attribute(start, name);
+                match element.as_str() {
+                    "mutations" => known = true,
+                    "mutation" => {
+                        of_pit = pit::Row { status: attribute("status"), ..pit::Row::default() };
+                    }
+                    "testcase" => {
+                        let row = mutmut::Row {
+                            name: attribute("name"),
+                            file: attribute("file"),
+                            line: attribute("line"),
+                            outcome: None,
+                        };
+                        if row.name.starts_with("Mutant #") {
+                            known = true;
+                            if is_empty {
+                                mutants.extend(mutmut::mutant(&row));
+                            } else {
+                                case = Some(row);
+                            }
+                        }
+                    }
+                    "failure" | "error" | "skipped" => {
+                        if let Some(row) = &mut case {
+                            row.outcome = Some((element.clone(), attribute("message")));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            Event::Text(text) => {
+                let field = match element.as_str() {
+                    "sourceFile" => &mut of_pit.source_file,
+                    "mutatedClass" => &mut of_pit.class,
+                    "lineNumber" => &mut of_pit.line,
+                    "description" => &mut of_pit.description,
+                    _ => continue,
+                };
+                field.push_str(text.as_ref());
+            }
+            Event::End(end) => {
+                match end.local_name().as_ref() {
+                    "mutation" => mutants.extend(pit::mutant(&of_pit)),
+                    "testcase" => mutants.extend(case.take().as_ref().and_then(mutmut::mutant)),
+                    _ => {}
+                }
+                element.clear();
+            }
+            Event::CData(_)
+            | Event::Comment(_)
+            | Event::Decl(_)
+            | Event::PI(_)
+            | Event::DocType(_)
+            | Event::GeneralRef(_) => {}
+        }
+    }
+    if !known {
+        return Err("it is none of cargo-mutants, Stryker, Infection, PIT and mutmut".to_owned());
+    }
+    Ok(mutants)
+}
+
+fn attribute(start: &BytesStart<'_>, name: &str) -> String {
+    let Some(attribute) = start.try_get_attribute(name).ok().flatten() else {
+        return String::new();
+    };
+    let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
+    value.unwrap_or(attribute.value).into_owned()
+}
