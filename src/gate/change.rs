@@ -174,7 +174,10 @@ pub struct Commit {
     pub committer: Identity,
     /// Seconds since the epoch, as the committer's clock had them.
     pub committed: i64,
-    /// The whole message; bytes that are not UTF-8 were replaced.
+    /// Whether it holds a signature, good or bad.
+    pub signed: bool,
+    /// The whole message, without blanks at the ends of lines; bytes that are
+    /// not UTF-8 were replaced.
     pub message: String,
 }
 

@@ -186,6 +186,7 @@ mod tests {
             author: ana.clone(),
             committer: ana,
             committed: 0,
+            signed: false,
             message: message.to_owned(),
         };
         let mut signals = detect(Catalogue::built_in(), &commit);

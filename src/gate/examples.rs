@@ -114,6 +114,7 @@ fn change(policy: &Policy, example: &Example, agents: &[String]) -> Change {
         author: author.clone(),
         committer: author,
         committed: 0,
+        signed: false,
         message: format!("{}\n\n{trailers}", example.name),
     };
     let paths = example.files.iter().map(|it| RepoPath::new(it.as_str())).collect::<BTreeSet<_>>();

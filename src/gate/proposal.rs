@@ -279,6 +279,7 @@ fn commit_by(author: &Identity) -> Commit {
         author: author.clone(),
         committer: Identity::default(),
         committed: 0,
+        signed: false,
         message: String::new(),
     }
 }

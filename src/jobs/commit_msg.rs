@@ -63,6 +63,7 @@ fn foreseen(env: &Env, file: &Path) -> Option<bool> {
         author,
         committer,
         committed: env.now.0,
+        signed: false,
         message: String::from_utf8_lossy(&bytes).into_owned(),
     };
     let catalogue = Catalogue::built_in();
@@ -230,6 +231,7 @@ pub fn being_made(world: &World, message: String) -> Result<Commit, Error> {
         author: identity("author"),
         committer: identity("committer"),
         committed: world.env.now.0,
+        signed: false,
         message,
     })
 }

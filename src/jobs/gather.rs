@@ -353,9 +353,12 @@ fn merge_result(
 
 /// The good signatures over the commits of the range.
 fn signers(world: &World, case: &Case<'_>) -> Answer<BTreeMap<Oid, Option<SshSignature>>> {
-    let commits: Vec<Oid> = case.change.commits.iter().map(|commit| commit.id.clone()).collect();
-    let signatures =
-        world.git.commit_signatures(&commits).map_err(|error| Error::from(error).chain())?;
+    let commits = &case.change.commits;
+    let signed: Vec<Oid> = commits.iter().filter(|it| it.signed).map(|it| it.id.clone()).collect();
+    let signatures = match signed.is_empty() {
+        true => BTreeMap::new(),
+        false => world.git.commit_signatures(&signed).map_err(|it| Error::from(it).chain())?,
+    };
     let signer = |commit: Oid| {
         let state = signatures
             .get(&commit)
@@ -368,7 +371,7 @@ fn signers(world: &World, case: &Case<'_>) -> Answer<BTreeMap<Oid, Option<SshSig
         };
         (commit, signature)
     };
-    Ok(commits.into_iter().map(signer).collect())
+    Ok(commits.iter().map(|commit| signer(commit.id.clone())).collect())
 }
 
 fn target(

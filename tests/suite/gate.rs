@@ -125,6 +125,7 @@ impl Scene {
             author: chi.clone(),
             committer: chi,
             committed: NOW - 10 * HOUR,
+            signed: false,
             message: "work\n\nAssisted-by: claude-code:x\n".to_owned(),
         };
         Scene {

@@ -451,7 +451,7 @@ fn check_two_commits(git: &Git, base: &Oid, head: &Oid) {
     let change = git.change(&Start::at(base.clone()), head, Detail::Lines).unwrap();
     assert_eq!(text(&change), "M a.py +2,4 -1\n");
     let subjects: Vec<_> = change.commits.iter().map(|it| it.message.as_str()).collect();
-    assert_eq!(subjects, ["bad subject"]);
+    assert_eq!(subjects, ["bad subject\n"]);
 }
 
 #[test]
@@ -623,7 +623,7 @@ fn hostile_messages() {
     assert_eq!(message(&object("", b"commit 1\n\ntree 2\n")), "commit 1\n\ntree 2\n");
     assert_eq!(message(&object("", b"")), "");
     let long = "x".repeat(3 << 20);
-    assert_eq!(message(&object("", long.as_bytes())), long);
+    assert_eq!(message(&object("", long.as_bytes())), long + "\n");
 }
 
 #[test]

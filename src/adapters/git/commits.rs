@@ -5,13 +5,9 @@ use std::io::BufRead;
 use super::{Git, GitError, unexpected};
 use crate::gate::change::{Commit, Identity, Oid};
 
-/// The most that one field of a commit (its message, above all) may hold. A
-/// longer one is an error: a shortened message would hide its trailers.
-const FIELD_LIMIT: u64 = 32 << 20;
-
-/// What [`FORMAT`] prints for a commit.
-const FIELDS: usize = 9;
-const FORMAT: &str = "--format=%m%H%x00%T%x00%P%x00%an%x00%ae%x00%cn%x00%ce%x00%ct%x00%B";
+/// The most that one commit (its message, above all) may hold. A longer one is an
+/// error: a shortened message would hide its trailers.
+const COMMIT_LIMIT: u64 = 32 << 20;
 
 /// Which commits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,12 +139,16 @@ impl Git {
         let call = self
             .call()
             .args(["log", "-z", "--no-color", "--no-show-signature", "--no-mailmap"])
-            .args(["--no-decorate", "--no-notes", "--no-patch", "--encoding=UTF-8", FORMAT])
+            .args(["--no-decorate", "--no-notes", "--no-patch", "--encoding=UTF-8"])
+            .args(["--format=raw", "--no-expand-tabs"])
+            // Git writes whole buffers then, not every commit by itself.
+            .env("GIT_FLUSH", "0")
             .args(revisions.arguments())
             .stdin(revisions.input());
         self.stream(call.clone(), |reader| {
-            while let Some((place, commit)) = next_commit(reader, &call)? {
-                if place == '-' {
+            let mut bytes = Vec::with_capacity(4096);
+            while let Some((is_outside, commit)) = next_commit(reader, &mut bytes, &call)? {
+                if is_outside {
                     outside.push(commit.id);
                     continue;
                 }
@@ -223,7 +223,7 @@ impl Git {
     /// Returns when a commit was made, by its committer's clock (seconds since
     /// the epoch); 0 where the commit does not tell.
     pub fn committed(&self, commit: &Oid) -> Result<i64, GitError> {
-        let (_, bytes) = self.object(commit, FIELD_LIMIT)?;
+        let (_, bytes) = self.object(commit, COMMIT_LIMIT)?;
         let mut header = bytes.split(|&byte| byte == b'\n').take_while(|line| !line.is_empty());
         let committer = header.find_map(|line| line.strip_prefix(b"committer "));
         let time = committer.and_then(|line| {
@@ -248,57 +248,138 @@ impl Git {
     }
 }
 
-/// Reads one commit: nine fields, each ended by NUL, which no field can hold.
-/// Before the id stands git's mark: `-` for a commit just outside the range.
+/// Reads one commit; `None` at the end. Also says whether it stands just outside the range.
 fn next_commit(
     reader: &mut dyn BufRead,
+    bytes: &mut Vec<u8>,
     call: &super::Call,
-) -> Result<Option<(char, Commit)>, GitError> {
-    let mut bytes = Vec::with_capacity(512);
-    let mut ends = [0; FIELDS];
-    for (index, end) in ends.iter_mut().enumerate() {
-        let start = bytes.len();
-        next_field(reader, &mut bytes, call)?;
-        match bytes.last() {
-            Some(0) if bytes.len() > start => *end = bytes.len(),
-            _ if bytes.is_empty() && index == 0 => return Ok(None),
-            _ => return Err(unexpected(call, "a commit that ends early")),
-        }
+) -> Result<Option<(bool, Commit)>, GitError> {
+    bytes.clear();
+    next_record(reader, bytes, call)?;
+    if bytes.is_empty() {
+        return Ok(None);
     }
-    let field = |index: usize| {
-        let start = if index == 0 { 0 } else { ends[index - 1] };
-        String::from_utf8_lossy(&bytes[start..ends[index] - 1])
-    };
-    let oid = |text: &str| Oid::parse(text).ok_or_else(|| unexpected(call, text));
-    let id = field(0);
-    let place = id.chars().next().unwrap_or_default();
-    Ok(Some((
-        place,
-        Commit {
-            id: oid(&id[place.len_utf8()..])?,
-            tree: oid(&field(1))?,
-            parents: field(2).split_terminator(' ').map(oid).collect::<Result<_, _>>()?,
-            author: Identity { name: field(3).into_owned(), email: field(4).into_owned() },
-            committer: Identity { name: field(5).into_owned(), email: field(6).into_owned() },
-            // A commit whose date is no number is dated to the epoch, as git shows it.
-            committed: field(7).parse().unwrap_or(0),
-            message: field(8).into_owned(),
-        },
-    )))
+    let text = String::from_utf8_lossy(bytes.strip_suffix(b"\0").unwrap_or(bytes));
+    let commit = parse(&text).ok_or_else(|| unexpected(call, "a commit that is none"))?;
+    Ok(Some(commit))
 }
 
-/// Appends a field and the NUL that ends it; nothing at the end.
-fn next_field(
+/// Takes a commit apart as `git log --format=raw` prints it: `commit ID`, with a
+/// `-` before the id of a commit outside; the headers as they are stored; a
+/// blank line; the message, indented by four blanks and without blanks at the
+/// ends of its lines.
+fn parse(text: &str) -> Option<(bool, Commit)> {
+    let (first, mut rest) = text.split_once('\n')?;
+    let first = first.strip_prefix("commit ")?;
+    let id = first.strip_prefix(['-', '>', '<', '=']).map_or(first, str::trim_start);
+    let mut tree = None;
+    let (mut author, mut committer) = (None, None);
+    let mut commit = Commit {
+        id: Oid::parse(id)?,
+        tree: Oid::parse(id)?,
+        parents: Vec::with_capacity(1),
+        author: Identity::default(),
+        committer: Identity::default(),
+        committed: 0,
+        signed: false,
+        message: String::new(),
+    };
+    while !rest.is_empty() {
+        let (line, after) = rest.split_once('\n').unwrap_or((rest, ""));
+        rest = after;
+        if line.is_empty() {
+            break;
+        }
+        // A header's further lines begin with a blank.
+        let Some((key, value)) = line.split_once(' ') else { continue };
+        match key {
+            "tree" => tree = tree.or(Some(Oid::parse(value)?)),
+            "parent" => commit.parents.push(Oid::parse(value)?),
+            "author" => author = author.or(Some(value)),
+            "committer" => committer = committer.or(Some(value)),
+            // The hash's own name may follow it.
+            _ if key.starts_with("gpgsig") => commit.signed = true,
+            _ => {}
+        }
+    }
+    commit.tree = tree?;
+    commit.author = identity(author.unwrap_or_default());
+    let committer = committer.unwrap_or_default();
+    commit.committer = identity(committer);
+    // A commit whose date is no number is dated to the epoch, as git shows it.
+    commit.committed = committer
+        .rsplit_once('>')
+        .and_then(|(_, date)| date.split_ascii_whitespace().next()?.parse().ok())
+        .unwrap_or(0);
+    commit.message.reserve(rest.len());
+    for line in rest.split_inclusive('\n') {
+        commit.message.push_str(line.strip_prefix("    ").unwrap_or(line));
+    }
+    Some((first.starts_with('-'), commit))
+}
+
+/// Name and address as git takes them apart: the address stands between the
+/// first `<` and the next `>`; where there is none, nobody is named.
+fn identity(line: &str) -> Identity {
+    let Some((name, rest)) = line.split_once('<') else { return Identity::default() };
+    let Some((email, _)) = rest.split_once('>') else { return Identity::default() };
+    Identity { name: name.trim().to_owned(), email: email.to_owned() }
+}
+
+/// Appends a commit and the NUL that ends it, but the last; nothing at the end.
+fn next_record(
     reader: &mut dyn BufRead,
     bytes: &mut Vec<u8>,
     call: &super::Call,
 ) -> Result<(), GitError> {
-    let mut limited = std::io::Read::take(reader, FIELD_LIMIT + 1);
+    let mut limited = std::io::Read::take(reader, COMMIT_LIMIT + 1);
     let length =
         limited.read_until(0, bytes).map_err(|error| unexpected(call, error.to_string()))?;
-    if length as u64 > FIELD_LIMIT {
+    if length as u64 > COMMIT_LIMIT {
         let what = "a commit's message".to_owned();
-        return Err(GitError::TooLarge { what, limit: FIELD_LIMIT });
+        return Err(GitError::TooLarge { what, limit: COMMIT_LIMIT });
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<&str>) {
+        let id = "1".repeat(40);
+        let text = format!("commit {text}").replace('@', &id);
+        let found = parse(&text).map(|(outside, it)| {
+            let of = |it: &Identity| format!("{}/{}", it.name, it.email);
+            format!(
+                "{outside} {} {} {} {} {} {:?}",
+                it.parents.len(),
+                of(&it.author),
+                of(&it.committer),
+                it.committed,
+                it.signed,
+                it.message
+            )
+        });
+        assert_eq!(found.as_deref(), expected, "{text}");
+    }
+
+    #[test]
+    fn commits_are_taken_apart() {
+        check(
+            "@\ntree @\nparent @\nparent @\nauthor Ana B <a%x> 1 +0000\ncommitter bo <> 22 -0100\n\n    a\n    \n      b\n",
+            Some("false 2 Ana B/a%x bo/ 22 false \"a\\n\\n  b\\n\""),
+        );
+        check(
+            "- @\ntree @\nauthor a <b> c> 1 +0\ncommitter <x>\nmergetag object\n gpgsig 1\n",
+            Some("true 0 a/b /x 0 false \"\""),
+        );
+        check(
+            "@\ntree @\nauthor nobody\ngpgsig-sha256 A\n \n author b <b>\nauthor c <c>\n\n    author d <d>",
+            Some("false 0 / / 0 true \"author d <d>\""),
+        );
+        check("@\nauthor a <a> 1 +0\n\n", None);
+        check("12\ntree @\n", None);
+    }
 }

@@ -132,6 +132,7 @@ fn commit(digit: char, author: &str, committer: &str, committed: i64, message: &
         author: identity(author),
         committer: identity(committer),
         committed,
+        signed: false,
         message: message.into(),
     }
 }

@@ -492,6 +492,7 @@ mod tests {
             author,
             committer,
             committed: 0,
+            signed: false,
             message,
         };
         let message = || "Tidy the parser\n\nSplit the loop.\n".to_owned();

@@ -69,6 +69,7 @@ pub(crate) fn trailer(bytes: &[u8]) {
             author: nobody.clone(),
             committer: nobody,
             committed: 0,
+            signed: false,
             message: message.into_owned(),
         },
     );
