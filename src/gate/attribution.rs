@@ -95,7 +95,7 @@ pub fn attribute(
 ) -> Attribution {
     let mixture = mixture(&signals);
     let by_commit: BTreeMap<&Oid, &[Signal]> =
-        signals.iter().map(|(commit, signals)| (commit, signals.as_slice())).collect();
+        signals.iter().filter(|it| !it.1.is_empty()).map(|it| (&it.0, it.1.as_slice())).collect();
     let all: Vec<&Signal> = signals.iter().flat_map(|(_, signals)| signals).collect();
     let touching = touching(&by_commit, origins);
     let files = change

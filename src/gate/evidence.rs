@@ -153,7 +153,7 @@ pub struct Evidence {
     pub deferred: Deferred,
     /// By the name of a test, the packages that it runs for; absent: for all there is.
     pub packages: BTreeMap<String, Affected>,
-    /// Commit to the good signature over it; `None`: not signed.
+    /// Commit to the good signature over it; `None`, or not there: not signed.
     pub commit_signers: Answer<BTreeMap<Oid, Option<SshSignature>>>,
     /// Ids of the records that stood in the ledger at a commit.
     pub ledger_cuts: BTreeMap<Oid, Answer<BTreeSet<String>>>,

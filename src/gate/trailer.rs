@@ -65,6 +65,18 @@ pub fn append(message: &str, key: &str, value: &str) -> String {
     text
 }
 
+/// Whether a message could hold a trailer of this key, in whatever case: false
+/// for almost every message, at the price of a look for its colons.
+pub fn may_hold(message: &str, key: &str) -> bool {
+    message.match_indices(':').any(|(at, _)| {
+        let before = message[..at].trim_end().as_bytes();
+        before
+            .len()
+            .checked_sub(key.len())
+            .is_some_and(|start| before[start..].eq_ignore_ascii_case(key.as_bytes()))
+    })
+}
+
 /// Splits a line into key and value, if it has the shape of a trailer.
 pub fn split(line: &str) -> Option<(&str, &str)> {
     let at = separator(line)?;
@@ -288,6 +300,8 @@ mod tests {
         let found: Vec<(&str, &str)> =
             found.iter().map(|it| (it.key.as_str(), it.value.as_str())).collect();
         assert_eq!(found, expected);
+        assert!(found.iter().all(|(key, _)| may_hold(message, &key.to_uppercase())));
+        assert!(!may_hold(message, "no-such-key"));
     }
 
     #[test]

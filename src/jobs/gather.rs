@@ -371,7 +371,7 @@ fn signers(world: &World, case: &Case<'_>) -> Answer<BTreeMap<Oid, Option<SshSig
         };
         (commit, signature)
     };
-    Ok(commits.iter().map(|commit| signer(commit.id.clone())).collect())
+    Ok(signed.into_iter().map(signer).collect())
 }
 
 fn target(

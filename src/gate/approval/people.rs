@@ -1,11 +1,12 @@
 //! Who had a part in a change, and so cannot be the one who reviews it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use super::super::change::{Change, Commit, Oid};
 use super::super::policy::Policy;
 use super::super::record::SshSignature;
+use super::super::trailer;
 use super::signatory::{grants, signatory};
 
 /// Trailers that name somebody who made the commit, or answers for it.
@@ -29,17 +30,6 @@ pub enum Part {
     Committer(Oid),
     /// Pushed commits whose author is nobody of the policy.
     Pusher(Oid),
-}
-
-impl Part {
-    fn commit(&self) -> &Oid {
-        match self {
-            Part::Author(commit)
-            | Part::Named(commit, _)
-            | Part::Committer(commit)
-            | Part::Pusher(commit) => commit,
-        }
-    }
 }
 
 impl fmt::Display for Part {
@@ -80,13 +70,19 @@ impl Involved {
         self.parts.keys().map(String::as_str).collect()
     }
 
-    fn add(&mut self, people: &[&str], part: &Part) {
+    fn add(&mut self, people: &[&str], part: impl Fn() -> Part) {
         for person in people {
-            let parts = self.parts.entry((*person).to_owned()).or_default();
-            // Commits come one after the other, so only the last ones can be the same.
-            let same = |it: &&Part| it.commit() == part.commit();
-            if !parts.iter().rev().take_while(same).any(|it| it == part) {
-                parts.push(part.clone());
+            if !self.parts.contains_key(*person) {
+                self.parts.insert((*person).to_owned(), Vec::new());
+            }
+            let Some(parts) = self.parts.get_mut(*person) else { continue };
+            // What always keeps an approval from counting is named first, and ends the list.
+            if parts.last().is_some_and(|it| !matches!(it, Part::Committer(_))) {
+                continue;
+            }
+            let part = part();
+            if parts.last() != Some(&part) {
+                parts.push(part);
             }
         }
     }
@@ -103,27 +99,36 @@ pub fn involved(
     signers: Option<&BTreeMap<Oid, Option<SshSignature>>>,
     pusher: Option<&str>,
 ) -> Involved {
-    let by_email = |email: &str| {
-        policy.everybody_with_email(email.trim()).map(|it| it.name.as_str()).collect::<Vec<_>>()
+    // Few people make many commits.
+    let mut known: HashMap<String, Vec<&str>> = HashMap::new();
+    let mut by_email = |email: &str| match known.get(email) {
+        Some(names) => names.clone(),
+        None => {
+            let people = policy.everybody_with_email(email.trim());
+            let names: Vec<&str> = people.map(|it| it.name.as_str()).collect();
+            known.insert(email.to_owned(), names.clone());
+            names
+        }
     };
     let mut involved = Involved::default();
     for commit in change.commits.iter().filter(|it| !clean_merges.contains(&it.id)) {
+        let id = || commit.id.clone();
         let authors = by_email(&commit.author.email);
-        involved.add(&authors, &Part::Author(commit.id.clone()));
+        involved.add(&authors, || Part::Author(id()));
         for (key, email) in makers(commit) {
-            involved.add(&by_email(&email), &Part::Named(commit.id.clone(), key));
+            involved.add(&by_email(&email), || Part::Named(id(), key.clone()));
         }
-        let committer = Part::Committer(commit.id.clone());
-        involved.add(&by_email(&commit.committer.email), &committer);
+        let committer = || Part::Committer(id());
+        involved.add(&by_email(&commit.committer.email), committer);
         let signature = signers.and_then(|signers| signers.get(&commit.id)?.as_ref());
         let signer = signature.and_then(|it| signatory(policy, it)).map(|it| it.0.name.as_str());
-        involved.add(signer.as_slice(), &committer);
+        involved.add(signer.as_slice(), committer);
         if authors.is_empty()
             && let Some(pusher) = pusher
         {
-            let part = Part::Pusher(commit.id.clone());
-            involved.add(policy.people.get(pusher).map(|it| it.name.as_str()).as_slice(), &part);
-            involved.add(&by_email(pusher), &part);
+            let part = || Part::Pusher(id());
+            involved.add(policy.people.get(pusher).map(|it| it.name.as_str()).as_slice(), part);
+            involved.add(&by_email(pusher), part);
         }
     }
     involved
@@ -151,6 +156,9 @@ pub fn unproven_author<'a>(
 /// the address: wherever it stands, and also in a message of one line with
 /// literal `\n` in it, since a false "yes" only asks for one more reviewer.
 fn makers(commit: &Commit) -> Vec<(String, String)> {
+    if !MAKERS.iter().any(|maker| trailer::may_hold(&commit.message, maker)) {
+        return Vec::new();
+    }
     let lines = commit.message.lines().flat_map(|line| line.split("\\n"));
     lines
         .filter_map(|line| {
