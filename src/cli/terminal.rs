@@ -65,17 +65,17 @@ impl Screen {
         self.write(&(text + "\x1b[J"))
     }
 
-    /// Waits for a key, or for another size of the screen.
-    pub fn wait(&self) -> Result<Event, Error> {
+    /// Waits for a key, or until the screen's size is another than the one that
+    /// was `drawn` for, in columns and rows.
+    pub fn wait(&self, drawn: (usize, usize)) -> Result<Event, Error> {
         #[cfg(unix)]
-        {
-            let size = self.size();
-            while !input_is_there()? {
-                if self.size() != size {
-                    return Ok(Event::Resized);
-                }
+        while !input_is_there()? {
+            if self.size() != drawn {
+                return Ok(Event::Resized);
             }
         }
+        #[cfg(not(unix))]
+        let _ = drawn;
         let key = self.term.read_key_raw().map_err(failed)?;
         Ok(Event::Key(translated(key)))
     }

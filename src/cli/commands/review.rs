@@ -167,10 +167,10 @@ fn work(
     let mut screen = Some(Screen::take(context.output.colours_notes())?);
     loop {
         let Some(taken) = &screen else { return Ok(Effect::Quit) };
-        let (columns, rows) = taken.size();
-        sitting.resize(columns, rows);
+        let size = taken.size();
+        sitting.resize(size.0, size.1);
         taken.draw(&sitting.screen())?;
-        let Event::Key(key) = taken.wait()? else { continue };
+        let Event::Key(key) = taken.wait(size)? else { continue };
         match sitting.press(key) {
             Effect::None => {}
             Effect::Keep => keep(world, desk, sitting)?,
