@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use countersign::gate::change::{Oid, RepoPath};
 use countersign::gate::evidence::{BlobMerge, Merged};
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::fixture::TestRepo;
 use crate::shop::{Said, Shop, approve, countersign, judged};
@@ -378,33 +378,36 @@ fn carrying_agrees_with_git_merge_file_and_never_differs_from_merge_tree() {
     let cases = text()
         .prop_flat_map(|base| (Just(base.clone()), edited(base.clone()), edited(base), 0..4_u8));
     let config = Config { cases: 150, failure_persistence: None, ..Config::default() };
-    let result = TestRunner::new(config).run(&cases, |(base, ours, theirs, style)| {
-        let files = [&base, &ours, &theirs].map(|lines| bytes(lines, style));
-        let [base, ours, theirs] = &files;
-        let oracle = merge_file(&repo, [base, ours, theirs]);
-        let blob = |bytes: &[u8]| {
-            let id = repo.git_with_input(&["hash-object", "-w", "--stdin"], bytes);
-            Oid::parse(&id).unwrap()
-        };
-        let expected = oracle.clone().unwrap_or_else(|| b"nobody wrote this".to_vec());
-        let merge = BlobMerge {
-            base: blob(base),
-            ours: blob(ours),
-            theirs: blob(theirs),
-            result: blob(&expected),
-        };
-        let answers = git.merge_blobs(&BTreeSet::from([merge.clone()])).unwrap();
-        let answer = answers[&merge].as_ref().unwrap();
-        let equal = matches!(answer, Merged::Equal { .. });
-        prop_assert_eq!(equal, oracle.is_some(), "{:?}", answer);
-        if has_merge_tree
-            && equal
-            && let Some(tree) = merge_tree(&repo, [&merge.base, &merge.ours, &merge.theirs])
-        {
-            prop_assert_eq!(&tree, &merge.result);
-        }
-        Ok(())
-    });
+    // The same cases each time, so that whoever builds this gets the same answer.
+    let dice = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let result =
+        TestRunner::new_with_rng(config, dice).run(&cases, |(base, ours, theirs, style)| {
+            let files = [&base, &ours, &theirs].map(|lines| bytes(lines, style));
+            let [base, ours, theirs] = &files;
+            let oracle = merge_file(&repo, [base, ours, theirs]);
+            let blob = |bytes: &[u8]| {
+                let id = repo.git_with_input(&["hash-object", "-w", "--stdin"], bytes);
+                Oid::parse(&id).unwrap()
+            };
+            let expected = oracle.clone().unwrap_or_else(|| b"nobody wrote this".to_vec());
+            let merge = BlobMerge {
+                base: blob(base),
+                ours: blob(ours),
+                theirs: blob(theirs),
+                result: blob(&expected),
+            };
+            let answers = git.merge_blobs(&BTreeSet::from([merge.clone()])).unwrap();
+            let answer = answers[&merge].as_ref().unwrap();
+            let equal = matches!(answer, Merged::Equal { .. });
+            prop_assert_eq!(equal, oracle.is_some(), "{:?}", answer);
+            if has_merge_tree
+                && equal
+                && let Some(tree) = merge_tree(&repo, [&merge.base, &merge.ours, &merge.theirs])
+            {
+                prop_assert_eq!(&tree, &merge.result);
+            }
+            Ok(())
+        });
     result.unwrap_or_else(|error| panic!("{error}"));
 }
 
