@@ -1,7 +1,7 @@
 //! Which lines of a file an agent wrote, by the texts that it recorded.
 //!
 //! Lines that an edit's new text has over its old one are the agent's. Edits are
-//! taken back, the newest first ([`replay`]); each line is matched to one line
+//! taken back, the newest first (`replay`); each line is matched to one line
 //! of the file, so a second one of the same text is somebody else's. A line that
 //! carries no meaning of its own (a bracket, a blank) follows the lines beside
 //! it. What matches nothing is nobody's: unattributed.
