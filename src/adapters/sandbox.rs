@@ -10,7 +10,7 @@ use super::process::Call;
 /// Ends unless the network is another than the one named, brings the loopback
 /// device up where `ip` is there to do it, and becomes the command without the
 /// capabilities that this took.
-const INNER: &str = "[ -n \"$1\" ] && [ \"$(readlink /proc/self/ns/net)\" != \"$1\" ] || exit 125; shift; ip link set lo up 2>/dev/null; exec setpriv --inh-caps=-all --ambient-caps=-all -- \"$@\"";
+const INNER: &str = "now=$(readlink /proc/self/ns/net) && [ -n \"$now\" ] && [ -n \"$1\" ] && [ \"$now\" != \"$1\" ] || exit 125; shift; ip link set lo up 2>/dev/null; exec setpriv --inh-caps=-all --ambient-caps=-all -- \"$@\"";
 
 /// The words to put in front of a command that shall reach nothing but its own
 /// loopback device. They were tried: a command behind them was seen in another

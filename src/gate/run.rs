@@ -394,7 +394,7 @@ mod tests {
 
     use super::super::policy::{
         Disclosure, DisclosureTrailer, Globs, Key, Mode, Narrow, Person, Presence, RefPatterns,
-        Reports, Revoked, Source, Trust,
+        Revoked, Source, Trust,
     };
     use super::super::record::canonical::sha256;
     use super::super::record::{Record, Signer, SshSignature};
@@ -407,26 +407,13 @@ mod tests {
 
     fn test(accept: &[Accept]) -> TestCommand {
         TestCommand {
-            name: "unit".to_owned(),
-            run: vec!["make".to_owned(), "test".to_owned()],
-            setup: None,
-            setup_inputs: None,
-            inputs: None,
-            timeout: Duration::from_secs(600),
-            reports: Reports::default(),
-            prove: None,
-            mutate: None,
-            tests: None,
-            on_merge: false,
-            tier: Default::default(),
-            retries: 0,
-            wrap: Vec::new(),
-            network: true,
-            packages: None,
             accept: accept.iter().copied().collect(),
-            env: Vec::new(),
-            not_evaluable: Vec::new(),
             digest: "definition".to_owned(),
+            ..TestCommand::plain(
+                "unit",
+                vec!["make".to_owned(), "test".to_owned()],
+                Duration::from_secs(600),
+            )
         }
     }
 

@@ -409,20 +409,36 @@ pub fn losses(world: &World, case: &Case<'_>) -> Vec<Weakened> {
     guard::losses(case, &evidence.texts)
 }
 
-/// A file with more bytes is not shown.
+/// A file with more bytes is not read.
 const MAX_TEXT: u64 = 4 << 20;
+/// Nor are further ones, once as many bytes were: all are held at once.
+const MAX_TEXTS: usize = 64 << 20;
 
 fn texts(world: &World, blobs: &BTreeSet<Oid>, evidence: &mut Evidence) {
     let blobs: Vec<Oid> = blobs.iter().cloned().collect();
     let mut texts = Vec::new();
+    let mut room = MAX_TEXTS;
     let read = world.git.blobs(&blobs, MAX_TEXT, &mut |bytes| {
         let text = bytes.map(|it| String::from_utf8_lossy(&it).into_owned());
-        texts.push(text.map_err(|error| Error::from(error).chain()));
+        texts.push(
+            text.map_err(|error| Error::from(error).chain()).and_then(|it| fits(it, &mut room)),
+        );
     });
     // What was not handed over is not there, with the reason.
     let reason = read.err().map(|error| Error::from(error).chain()).unwrap_or_default();
     texts.resize(blobs.len(), Err(reason));
     evidence.texts.extend(blobs.into_iter().zip(texts));
+}
+
+/// Takes a text's length from the room that is left, if there is enough.
+fn fits(text: String, room: &mut usize) -> Answer<String> {
+    match room.checked_sub(text.len()) {
+        Some(rest) => {
+            *room = rest;
+            Ok(text)
+        }
+        None => Err(format!("the texts to be read hold more than {} MiB", MAX_TEXTS >> 20)),
+    }
 }
 
 fn digests(world: &World, blobs: &BTreeSet<Oid>, evidence: &mut Evidence) {
@@ -435,5 +451,18 @@ fn digests(world: &World, blobs: &BTreeSet<Oid>, evidence: &mut Evidence) {
             let reason = Error::from(error).chain();
             evidence.sha256.extend(blobs.into_iter().map(|blob| (blob, Err(reason.clone()))));
         }
+    }
+}
+
+#[cfg(test)]
+mod room_tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_held_as_long_as_there_is_room() {
+        let mut room = 5;
+        let lengths =
+            ["abc", "abc", "ab", "", "a"].map(|it| fits(it.to_owned(), &mut room).is_ok());
+        assert_eq!(lengths, [true, false, true, true, false]);
     }
 }

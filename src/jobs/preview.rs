@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::adapters::fs;
 use crate::adapters::runner::{self, Dry, DryOutput, EnginePlan, MAX_PLAN, Order};
 use crate::gate::change::{RepoPath, printable};
-use crate::gate::policy::{PreviewCommand, Reports, TestCommand};
+use crate::gate::policy::{PreviewCommand, TestCommand};
 use crate::gate::preview::{self, Committed, Preview, Sources, is_plan_file};
 use crate::gate::record::canonical::sha256;
 use crate::gate::record::{Body, PreviewRecord};
@@ -260,26 +260,8 @@ fn failure(command: &PreviewCommand, why: String, tail: String) -> Report {
 /// The command as the runner takes it.
 fn as_test(command: &PreviewCommand, run: Vec<String>) -> TestCommand {
     TestCommand {
-        name: command.name.clone(),
-        run,
-        setup: None,
-        setup_inputs: None,
-        inputs: None,
-        timeout: command.timeout.max(Duration::from_secs(1)),
-        reports: Reports::default(),
-        prove: None,
-        mutate: None,
-        tests: None,
-        on_merge: false,
-        tier: Default::default(),
-        retries: 0,
-        wrap: Vec::new(),
-        network: true,
-        packages: None,
-        accept: BTreeSet::new(),
         env: command.env.clone(),
-        not_evaluable: Vec::new(),
-        digest: String::new(),
+        ..TestCommand::plain(&command.name, run, command.timeout.max(Duration::from_secs(1)))
     }
 }
 

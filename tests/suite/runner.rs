@@ -134,28 +134,11 @@ impl Fixture {
 
 /// A test that is a shell script.
 fn shell(script: &str) -> TestCommand {
-    TestCommand {
-        name: "unit".to_owned(),
-        run: ["sh", "-c", script].map(str::to_owned).to_vec(),
-        setup: None,
-        setup_inputs: None,
-        inputs: None,
-        timeout: Duration::from_secs(60),
-        reports: Reports::default(),
-        prove: None,
-        mutate: None,
-        tests: None,
-        on_merge: false,
-        tier: Default::default(),
-        retries: 0,
-        wrap: Vec::new(),
-        network: true,
-        packages: None,
-        accept: Default::default(),
-        env: Vec::new(),
-        not_evaluable: Vec::new(),
-        digest: String::new(),
-    }
+    TestCommand::plain(
+        "unit",
+        ["sh", "-c", script].map(str::to_owned).to_vec(),
+        Duration::from_secs(60),
+    )
 }
 
 fn reporting(script: &str) -> TestCommand {

@@ -57,6 +57,15 @@ fn oracle(folder: &Path, public: &str, signature: &str, namespace: &str, message
     child.wait().unwrap().success()
 }
 
+/// Every kind of key, with what ssh-keygen makes one by.
+const KINDS: [(&str, &[&str]); 5] = [
+    ("ed25519", &["-t", "ed25519"]),
+    ("p256", &["-t", "ecdsa", "-b", "256"]),
+    ("p384", &["-t", "ecdsa", "-b", "384"]),
+    ("p521", &["-t", "ecdsa", "-b", "521"]),
+    ("rsa", &["-t", "rsa", "-b", "2048"]),
+];
+
 /// Both must say the same; returns the flags where both say "good".
 #[track_caller]
 fn both(
@@ -80,14 +89,7 @@ fn what_ssh_keygen_signs_we_verify_and_nothing_else() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let kinds: [(&str, &[&str]); 5] = [
-        ("ed25519", &["-t", "ed25519"]),
-        ("p256", &["-t", "ecdsa", "-b", "256"]),
-        ("p384", &["-t", "ecdsa", "-b", "384"]),
-        ("p521", &["-t", "ecdsa", "-b", "521"]),
-        ("rsa", &["-t", "rsa", "-b", "2048"]),
-    ];
-    for (name, arguments) in kinds {
+    for (name, arguments) in KINDS {
         let key = generate(folder.path(), name, arguments);
         let signature = sign(MESSAGE, NAMESPACE, &key, false).unwrap();
         let public = public_line(&key).unwrap();
@@ -214,16 +216,9 @@ fn certificates_hold_where_ssh_keygen_says_so() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let kinds: [(&str, &[&str]); 5] = [
-        ("ed25519", &["-t", "ed25519"]),
-        ("p256", &["-t", "ecdsa", "-b", "256"]),
-        ("p384", &["-t", "ecdsa", "-b", "384"]),
-        ("p521", &["-t", "ecdsa", "-b", "521"]),
-        ("rsa", &["-t", "rsa", "-b", "2048"]),
-    ];
-    for (at, (name, arguments)) in kinds.into_iter().enumerate() {
+    for (at, (name, arguments)) in KINDS.into_iter().enumerate() {
         let KeySource::File(key) = generate(folder.path(), name, arguments) else { panic!() };
-        let (of, options) = kinds[(at + 1) % kinds.len()];
+        let (of, options) = KINDS[(at + 1) % KINDS.len()];
         let authority = generate(folder.path(), &format!("{of}-authority"), options);
         let KeySource::File(authority_file) = &authority else { panic!() };
         let certify = |words: &[&str]| {

@@ -121,3 +121,20 @@ fn a_policy_without_people_is_told() {
     let said = countersign(&shop.ana, &["check"]);
     assert!(said.text.contains("2 tests are gone with their file"), "{}", said.text);
 }
+
+#[test]
+fn a_source_that_cannot_be_read_may_have_lost_tests() {
+    let Some(shop) = Shop::installed(POLICY) else { return };
+    let large = format!("#[test]\nfn holds() {{}}\n{}", "// line\n".repeat(600_000));
+    shop.ana.git(&["switch", "-q", "main"]);
+    shop.ana.write("src/lib.rs", large);
+    commit_unwatched(&shop.ana, "tests in a source");
+    shop.ana.git(&["push", "-q", "--no-verify", "origin", "main"]);
+    shop.ana.git(&["switch", "-q", "topic"]);
+    shop.ana.git(&["reset", "-q", "--hard", "main"]);
+    shop.ana.write("src/lib.rs", "// line\n");
+    commit_unwatched(&shop.ana, &format!("tidy{BY_CLAUDE}"));
+    let said = shop.push(&["origin", "topic:main"]);
+    assert!(!said.passes(), "{}", said.text);
+    assert!(said.text.contains("whether it was weakened is not known"), "{}", said.text);
+}

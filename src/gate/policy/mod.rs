@@ -437,6 +437,32 @@ pub mod schema;
 mod validate;
 
 impl TestCommand {
+    /// A command of which nothing is said but what it runs and how long at the most.
+    pub fn plain(name: &str, run: Vec<String>, timeout: Duration) -> TestCommand {
+        TestCommand {
+            name: name.to_owned(),
+            run,
+            setup: None,
+            setup_inputs: None,
+            inputs: None,
+            timeout,
+            reports: Reports::default(),
+            tests: None,
+            prove: None,
+            on_merge: false,
+            tier: Tier::default(),
+            retries: 0,
+            wrap: Vec::new(),
+            network: true,
+            mutate: None,
+            packages: None,
+            accept: BTreeSet::new(),
+            env: Vec::new(),
+            not_evaluable: Vec::new(),
+            digest: String::new(),
+        }
+    }
+
     /// Whether a path is a test, and no source that is tested.
     pub fn is_test(&self, path: &super::change::RepoPath) -> bool {
         let usual = super::language::Languages::built_in().tests();
