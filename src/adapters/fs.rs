@@ -6,6 +6,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::gate::time::Timestamp;
+
 /// What went wrong with which path.
 #[derive(Debug, thiserror::Error)]
 pub enum FsError {
@@ -297,6 +299,21 @@ pub fn stamp(path: &Path) -> Option<String> {
     {
         let _ = path;
         None
+    }
+}
+
+/// Whether a file, or what its place says of it, changed later than this. What
+/// is not there did not; what cannot be told did.
+pub fn changed_since(path: &Path, at: Timestamp) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(path).is_ok_and(|it| it.mtime().max(it.ctime()) > at.0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (path, at);
+        true
     }
 }
 

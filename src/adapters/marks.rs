@@ -180,6 +180,12 @@ impl Marks {
         }))
     }
 
+    /// Tells the shim of post-commit, which reads this itself, that nothing is left
+    /// to do in this run of git. Only the main work tree's shim looks.
+    pub fn settle(&self, run: ProcessId) -> Result<(), FsError> {
+        fs::replace(&self.folder.join("settled"), format!("{run}\n").as_bytes(), 0o600)
+    }
+
     /// Forgets what was kept of the commit being made.
     pub fn forget_pending(&self) -> Result<(), FsError> {
         fs::remove_file(&self.pending)

@@ -55,6 +55,7 @@ mod story;
 mod terminal;
 mod traces;
 mod trailer;
+mod trees;
 mod waivers;
 mod weakened_tests;
 mod who_can;
