@@ -40,6 +40,8 @@ pub struct Judged {
     pub why: Option<String>,
     /// People who could still satisfy it, where approvals are missing.
     pub people: Vec<String>,
+    /// What it is about beside files: resources of infrastructure, a line each, safe to print.
+    pub resources: Vec<String>,
 }
 
 /// Where a requirement stands.

@@ -81,7 +81,7 @@ fn signals(signals: &[Signal]) -> Value {
 
 /// One obligation.
 pub fn obligation(judged: &Judged) -> Value {
-    json!({
+    let mut value = json!({
         "rule": judged.rule,
         "requirement": judged.requirement,
         "state": judged.state,
@@ -89,7 +89,11 @@ pub fn obligation(judged: &Judged) -> Value {
         "files": judged.files.iter().map(|path| path.to_text()).collect::<Vec<_>>(),
         "detail": judged.detail,
         "next": judged.next,
-    })
+    });
+    if !judged.resources.is_empty() {
+        value["resources"] = json!(judged.resources);
+    }
+    value
 }
 
 /// One finding; what is not known is null.
