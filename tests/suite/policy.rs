@@ -631,6 +631,40 @@ Warn group-too-small rule a: 1 approval(s) of all people are asked for, and 1 of
 }
 
 #[test]
+fn a_push_that_waits_for_ci_is_found_with_the_words_that_help() {
+    let policy = |stage: &str, accept: &str| {
+        format!(
+            "[people.ci]\nkind = \"service\"\n[[rule]]\nid = \"tested\"\n\
+             require.tests = {{ names = [\"unit\", \"lint\"]{stage} }}\nrequire.coverage = {{ min = 0.85{stage} }}\n\
+             require.preview = [\"plan\"]\n[test.lint]\nrun = \"true\"\n\
+             [test.unit]\nrun = \"true\"\naccept = {accept}\nreports = {{ coverage = \"lcov.info\" }}\n\
+             [preview.plan]\nengine = \"terraform\"\nrun = \"true\"\naccept = [\"ci\"]\n"
+        )
+    };
+    let found = |text: &str| {
+        let text = lint_text(text, &[]);
+        let lines = text.lines().filter(|line| line.contains("push-waits-for-ci"));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    snapbox::assert_data_eq!(
+        found(&policy("", "[\"ci\"]")),
+        snapbox::str![[r#"
+Warn push-waits-for-ci rule tested: of `unit` only CI's results count, and a push asks for them before CI has seen the change: write `require.tests = { names = ["unit", "lint"], stage = "merge" }`
+Warn push-waits-for-ci rule tested: of `unit` only CI's results count, and a push asks for them before CI has seen the change: write `require.coverage = { min = 0.85, stage = "merge" }`
+
+"#]]
+    );
+    // What it says to write helps, and where people's own runs count there is nothing to find.
+    assert_eq!(found(&policy(", stage = \"merge\"", "[\"ci\"]")), "");
+    assert_eq!(found(&policy("", "[\"local\", \"ci\"]")), "");
+    let early = policy("", "[\"local\"]").replace(
+        "require.preview = [\"plan\"]",
+        "require.preview = { names = [\"plan\"], stage = \"push\" }",
+    );
+    assert!(found(&early).contains("`plan`"), "{}", found(&early));
+}
+
+#[test]
 fn lint_codes_are_unique_words() {
     let words =
         LintCode::ALL.iter().map(|it| it.as_str()).collect::<std::collections::BTreeSet<_>>();
