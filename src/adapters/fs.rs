@@ -395,6 +395,42 @@ pub fn read_end(path: &Path, bytes: u64) -> Result<Vec<u8>, FsError> {
     Ok(end)
 }
 
+/// A file of which parts are read.
+#[derive(Debug)]
+pub struct Parts {
+    file: std::fs::File,
+    path: PathBuf,
+    size: u64,
+}
+
+impl Parts {
+    /// Opens a file; `None` if it is not there.
+    pub fn open(path: &Path) -> Result<Option<Parts>, FsError> {
+        let file = match std::fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("read", path)(error)),
+        };
+        let size = file.metadata().map_err(failed("look at", path))?.len();
+        Ok(Some(Parts { file, path: path.to_owned(), size }))
+    }
+
+    /// How many bytes it had when it was opened.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads `length` bytes from `at` on; fewer are an error.
+    pub fn read(&self, at: u64, length: usize) -> Result<Vec<u8>, FsError> {
+        use std::io::{Seek, SeekFrom};
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(at)).map_err(failed("read", &self.path))?;
+        let mut bytes = vec![0; length];
+        file.read_exact(&mut bytes).map_err(failed("read", &self.path))?;
+        Ok(bytes)
+    }
+}
+
 /// What stands in a folder: its name, and for a regular file its facts.
 #[derive(Clone, Debug)]
 pub enum Entry {
