@@ -43,6 +43,7 @@ pub mod run;
 pub mod shared_modules;
 pub mod signal;
 pub mod similarity;
+pub mod sqlite;
 pub mod time;
 pub mod told;
 pub mod trace;

@@ -15,6 +15,7 @@ mod command_line;
 mod commit_hooks;
 mod coverage;
 mod criss_cross;
+mod databases;
 mod demo;
 mod diff_cover;
 mod docs;
