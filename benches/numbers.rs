@@ -372,7 +372,7 @@ fn lines(place: &Place) {
                 keep(&RepoPath::new(path(number)), text.as_bytes(), std::slice::from_ref(&written))
             })
             .collect();
-        for body in bodies(&Oid::parse(id).unwrap(), Timestamp(START), &kept) {
+        for body in bodies(&Oid::parse(id).unwrap(), Timestamp(START), &kept, None) {
             let (record, bytes) = Record::write(&body).unwrap();
             file(&mut ledger, &record.ledger_path(), &String::from_utf8(bytes).unwrap());
         }

@@ -29,6 +29,7 @@ pub mod junit;
 pub mod language;
 pub mod matching;
 pub mod mutation;
+pub mod narrow;
 pub mod obligation;
 pub mod packages;
 pub mod policy;

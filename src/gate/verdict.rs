@@ -178,6 +178,7 @@ codes! {
     PreviewProtected = "preview-protected": "A preview touches a protected type.",
     DisclosureMissing = "disclosure-missing": "An assisted commit does not say so in its message.",
     DisclosureForbidden = "disclosure-forbidden": "A commit carries a disclosure that the policy forbids.",
+    DisclosureNarrowed = "disclosure-narrowed": "A person signed which lines of a commit agents wrote, and its disclosure covers those alone.",
     Denied = "denied": "A rule denies this change; no approval can satisfy it.",
     PolicyChange = "policy-change": "The change touches the policy or the gate itself.",
     PolicyAbsent = "policy-absent": "The trusted ref holds no policy; the built-in default observes.",

@@ -10,7 +10,8 @@ use crate::adapters::{ancestors, fs};
 use crate::gate::attribution::{CommitAttribution, attribute_staged};
 use crate::gate::change::{Change, Commit, Identity, Oid};
 use crate::gate::disclosure;
-use crate::gate::policy::{DisclosureTrailer, Policy, Stage};
+use crate::gate::narrow;
+use crate::gate::policy::{DisclosureTrailer, Narrow, Policy, Stage};
 use crate::gate::recorded::RecordedLines;
 use crate::gate::signal::catalogue::Catalogue;
 use crate::gate::signal::{Signal, SignalKind, detect};
@@ -103,10 +104,11 @@ pub fn commit_msg(
     };
     let pending = world.marks.pending()?;
     let known = pending.as_ref().and_then(|pending| staged_of_this_run(world, pending));
-    let (marks, lines) = match pending {
-        Some(pending) => (pending.signals, pending.lines),
+    let (marks, lines) = match &pending {
+        Some(pending) => (pending.signals.clone(), pending.lines.clone()),
         None => (surroundings.marks(&catalogue(policy)), Vec::new()),
     };
+    let mut written = Vec::new();
     let mut message = String::from_utf8_lossy(&bytes).into_owned();
     // Only a message that can be written back byte for byte is added to.
     if policy.disclosure.write && std::str::from_utf8(&bytes).is_ok() {
@@ -124,15 +126,21 @@ pub fn commit_msg(
                 _ => format!("{}\n\n{cut_off}", disclosed.trim_end_matches('\n')),
             };
             fs::write(file, disclosed.as_bytes())?;
+            let without = signals(world, policy, &message, &[])?;
+            written = narrow::added(&without, &signals(world, policy, &disclosed, &[])?);
             message = disclosed;
         }
+    }
+    // Of an earlier attempt, something else may stand there.
+    if let Some(pending) = pending.filter(|it| it.written != written) {
+        world.marks.keep_pending(&Pending { written: written.clone(), ..pending })?;
     }
     if !judges_messages(policy) {
         return Ok(None);
     }
     let seen = signals(world, policy, &message, &marks)?;
     let newly_assisted = marks.is_empty() && seen.iter().any(Signal::assists);
-    let judgement = judge(world, &trusted, message, seen, &lines, known)?;
+    let judgement = judge(world, &trusted, message, seen, &lines, &written, known)?;
     Ok(Some(JudgedMessage { judgement, newly_assisted }))
 }
 
@@ -173,6 +181,7 @@ fn judge(
     message: String,
     seen: Vec<Signal>,
     lines: &[RecordedLines],
+    written: &[String],
     known: Option<Change>,
 ) -> Result<Judgement, Error> {
     let question = Question {
@@ -191,8 +200,21 @@ fn judge(
         None => staged(world, question.detail())?,
     };
     let commit = being_made(world, message)?;
-    // Lines that are known are marked below, and no others for their sake.
-    let covering = seen.iter().filter(|it| lines.is_empty() || it.kind != SignalKind::Session);
+    // Lines that are known are marked below, and no others for their sake; nor
+    // for the sake of our own trailer, where a person's word may narrow it.
+    let narrows = trusted.policy.trust.narrow == Narrow::Signed
+        && narrow::may_narrow(&seen, written, lines).is_ok();
+    let covering = seen.iter().filter(|it| match it.kind {
+        SignalKind::Session => lines.is_empty(),
+        SignalKind::Trailer => !narrows,
+        SignalKind::Identity
+        | SignalKind::Footer
+        | SignalKind::Branch
+        | SignalKind::Environment
+        | SignalKind::Process
+        | SignalKind::Note
+        | SignalKind::Review => true,
+    });
     let mut attribution = attribute_staged(&change, covering.cloned().collect());
     recorded::add(world, &change, lines, &recorded::OldNames::new(), &mut attribution)?;
     attribution.staged = seen.clone();
@@ -200,6 +222,7 @@ fn judge(
         commit: commit.id.clone(),
         assisted: attribution.assisted(),
         signals: seen,
+        narrowed_by: None,
     }];
     change.commits = vec![commit];
     question.judge_attributed(

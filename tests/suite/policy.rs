@@ -596,7 +596,6 @@ Block duplicate-key people.bo: the key `SHA256:hKO/G/jhx3LI8vyXvRXWTfrrArgfnZCVv
 Warn duplicate-email people.bo: the address `ana@example.com` stands at `ana`, `bo`
 Warn empty-group groups.nobody: this group has no members
 Warn target-unprotected trust: `protect` does not name the target, `refs/heads/main`
-Note not-evaluable trust: `narrow = "signed"` narrows nothing in this version: declared marks cover whole commits
 Warn rule-asks-nothing rule nothing: this rule neither requires nor denies anything
 Warn unknown-agent rule nothing: no agent has the id `klaude`
 Block group-too-small rule many: 3 approval(s) of `senior` are asked for, and 0 of them are humans with a key: nobody could satisfy it

@@ -37,7 +37,13 @@ fn attribution(change: &Change, attribution: &Attribution) -> Value {
     let commits: Vec<Value> = attribution
         .commits
         .iter()
-        .map(|it| json!({ "commit": it.commit.as_str(), "assisted": it.assisted, "signals": signals(&it.signals) }))
+        .map(|it| {
+            let mut row = json!({ "commit": it.commit.as_str(), "assisted": it.assisted, "signals": signals(&it.signals) });
+            if let Some(person) = &it.narrowed_by {
+                row["narrowed_by"] = person.as_str().into();
+            }
+            row
+        })
         .collect();
     let files: Vec<Value> = change
         .files

@@ -165,10 +165,6 @@ impl Lint<'_> {
             let message = format!("`protect` does not name the target, `{}`", trust.target);
             self.find(LintCode::TargetUnprotected, Level::Warn, "trust", message);
         }
-        if trust.narrow == Narrow::Signed {
-            let message = "`narrow = \"signed\"` narrows nothing in this version: declared marks cover whole commits";
-            self.find(LintCode::NotEvaluable, Level::Note, "trust", message);
-        }
     }
 
     fn rule(&mut self, rule: &Rule) {
