@@ -49,9 +49,9 @@ impl Attempt<'_> {
     ) -> Result<Option<Proof>, CheckoutError> {
         let parts = parts(sources);
         let mut answers = Vec::new();
-        let mut spent = Duration::ZERO;
+        let (mut spent, mut runs) = (Duration::ZERO, 0);
         for (number, part) in parts.iter().enumerate() {
-            let over = spent >= self.test.timeout || answers.len() >= MAX_ATTEMPTS;
+            let over = spent >= self.test.timeout || runs >= MAX_ATTEMPTS;
             if number > 0 && over {
                 break;
             }
@@ -60,8 +60,8 @@ impl Attempt<'_> {
                 attempt: number + 1,
                 of: parts.len().min(MAX_ATTEMPTS),
             });
-            let (answer, took) = self.without(part, number, head)?;
-            spent += took;
+            let (answer, took, more) = self.surely_without(part, number, head)?;
+            (spent, runs) = (spent + took, runs + more);
             let Some(answer) = answer else {
                 self.slot.bring(self.order.commit, self.order.tree, self.order.interrupted)?;
                 return Ok(None);
@@ -78,11 +78,32 @@ impl Attempt<'_> {
         }
         self.slot.bring(self.order.commit, self.order.tree, self.order.interrupted)?;
         let mut proof = conclude(subject, &parts, &answers);
+        proof.attempts = runs as u64;
         proof.duration_ms = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX);
         Ok(Some(proof))
     }
 
-    /// One attempt; `None`: it was interrupted, or the time ran out.
+    /// One attempt, and how many runs it took. Where the policy knows that the
+    /// test fails at times (`retries`), it has to fail as often as it may be tried.
+    fn surely_without(
+        &self,
+        part: &Part<'_>,
+        number: usize,
+        head: &Names,
+    ) -> Result<(Option<Answer>, Duration, usize), CheckoutError> {
+        let (mut answer, mut spent) = self.without(part, number, head)?;
+        let mut runs = 1;
+        while runs <= self.test.retries
+            && let Some(Answer::Noticed(_)) = &answer
+        {
+            let (again, took) = self.without(part, number, head)?;
+            (spent, runs) = (spent + took, runs + 1);
+            answer = answer.zip(again).map(|(answer, again)| answer.and(again));
+        }
+        Ok((answer, spent, runs))
+    }
+
+    /// One run; `None`: it was interrupted, or the time ran out.
     fn without(
         &self,
         part: &Part<'_>,
@@ -160,10 +181,13 @@ impl Attempt<'_> {
             Some(summary) => format!("{why} ({summary})"),
             None => why,
         });
+        // Nothing in the report explains a failure: it may not be all of it.
+        let unexplained =
+            summary.is_some() && report.as_ref().is_ok_and(|it| !mutation::has_losses(it));
         self.slot.bring(self.order.commit, self.order.tree, self.order.interrupted)?;
         let mut proof = mutation::conclude(subject, sources, report);
-        // What was not tried for want of time may survive.
-        if !ended && proof.result == ProofResult::Noticed {
+        // What was not tried, for want of time say, may survive.
+        if (!ended || unexplained) && proof.result == ProofResult::Noticed {
             (proof.result, proof.why) = (ProofResult::Inconclusive, summary);
         }
         proof.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

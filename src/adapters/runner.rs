@@ -488,12 +488,15 @@ impl<'a> Attempt<'a> {
 
     fn run(&self) -> Result<Outcome, CheckoutError> {
         let mut retried = Vec::new();
+        let mut flaky = BTreeSet::new();
         let (step, duration, counts) = loop {
             let (step, duration, counts) = self.once()?;
             match step {
                 Step::Failed { summary, .. } if retried.len() < self.test.retries => {
                     let summary = printable(&summary);
                     retried.push(summary.clone());
+                    flaky
+                        .extend(self.names(&self.slot.aside("started")).unwrap_or_default().failed);
                     let (attempt, of) = (retried.len() + 1, self.test.retries + 1);
                     let test = self.test.name.clone();
                     (self.tell)(Event::Retrying { test, attempt, of, summary });
@@ -514,7 +517,7 @@ impl<'a> Attempt<'a> {
             (step, _) => step,
         };
         let (coverage, proof) = match step {
-            Step::Done => (self.coverage()?, self.proof()?),
+            Step::Done => (self.coverage()?, self.proof(&flaky)?),
             Step::Failed { .. } | Step::NotRun(_) => (None, None),
         };
         let counts = counts.and_then(Result::ok);
@@ -576,8 +579,9 @@ impl<'a> Attempt<'a> {
         Ok(started)
     }
 
-    /// Lets a test that passed show that it notices the assisted lines.
-    fn proof(&self) -> Result<Option<Proof>, CheckoutError> {
+    /// Lets a test that passed show that it notices the assisted lines. What failed
+    /// in an earlier attempt would fail without them as well, at times.
+    fn proof(&self, flaky: &BTreeSet<String>) -> Result<Option<Proof>, CheckoutError> {
         let Some((subject, sources)) = self.order.proofs.get(&self.test.name) else {
             return Ok(None);
         };
@@ -586,7 +590,11 @@ impl<'a> Attempt<'a> {
         }
         // The run just passed by these reports.
         match self.names(&self.slot.aside("started")) {
-            Ok(head) => self.prove(subject, sources, &head),
+            Ok(mut head) => {
+                head.passed.retain(|it| !flaky.contains(it));
+                head.failed.clone_from(flaky);
+                self.prove(subject, sources, &head)
+            }
             Err(_) => Ok(None),
         }
     }

@@ -152,6 +152,11 @@ impl Source {
         (!hunks.is_empty()).then_some(Source { path, old, new, hunks })
     }
 
+    /// The lines of the new file, with their ends.
+    pub fn new_lines(&self) -> Vec<&[u8]> {
+        self.new.as_deref().map(lines).unwrap_or_default()
+    }
+
     /// A hunk's lines with their ends, before and after.
     pub fn sides(&self, hunk: &Hunk) -> (Vec<&[u8]>, Vec<&[u8]>) {
         let all = |bytes| Option::<&Vec<u8>>::map_or(bytes, Vec::new(), |it| lines(it));
@@ -228,18 +233,42 @@ pub enum Answer {
     Inconclusive(String),
 }
 
-/// Compares what the reports say at the head and without a part of it.
+impl Answer {
+    /// What this run and another of the same part say together: a test that fails
+    /// only sometimes notices nothing.
+    pub fn and(self, other: Answer) -> Answer {
+        match (self, other) {
+            (Answer::Noticed(mut tests), Answer::Noticed(others)) => {
+                tests.retain(|it| others.contains(it));
+                match tests.first() {
+                    Some(_) => Answer::Noticed(tests),
+                    None => {
+                        let why = "no test fails each time without the lines, only some at times";
+                        Answer::Inconclusive(why.to_owned())
+                    }
+                }
+            }
+            (Answer::Noticed(_), other) => other,
+            (answer @ (Answer::NotNoticed | Answer::Inconclusive(_)), _) => answer,
+        }
+    }
+}
+
+/// Compares what the reports say at the head and without a part of it. What
+/// failed in an earlier attempt at the head, though the run passed, fails at
+/// times and says nothing.
 pub fn compare(head: &Names, without: &Names, exit: Option<i32>) -> Answer {
-    let noticed: Vec<String> =
-        head.passed.intersection(&without.failed).take(MAX_NAMED).cloned().collect();
+    let noticed: Vec<String> = head.passed.intersection(&without.failed).cloned().collect();
     if !noticed.is_empty() {
         return Answer::Noticed(noticed);
     }
     if let Some(missing) = head.passed.difference(&without.passed).next() {
         return Answer::Inconclusive(format!("`{missing}` is not reported without the lines"));
     }
+    let at_times = !without.failed.is_empty() && without.failed.is_subset(&head.failed);
     match exit {
         Some(0) => Answer::NotNoticed,
+        Some(_) if at_times => Answer::NotNoticed,
         Some(_) | None => {
             Answer::Inconclusive("the command fails, and no test is reported failed".to_owned())
         }
@@ -306,7 +335,8 @@ pub fn conclude(subject: &str, parts: &[Part<'_>], answers: &[Answer]) -> Proof 
     for (part, answer) in parts.iter().zip(answers) {
         match answer {
             Answer::Noticed(tests) => {
-                let (tests, hunks) = (tests.clone(), of(part));
+                let tests = tests.iter().take(MAX_NAMED).cloned().collect();
+                let hunks = of(part);
                 return Proof { result: Result::Noticed, tests, hunks, why: None, ..proof };
             }
             Answer::NotNoticed => {
@@ -399,6 +429,25 @@ mod tests {
         check(names(&["a"], &[]), Some(0), "Inconclusive");
         check(names(&[], &[]), Some(101), "Inconclusive");
         check(names(&["a", "b"], &[]), None, "Inconclusive");
+        // `c` failed at the head before it passed.
+        let head = names(&["a", "b"], &["c"]);
+        let check = |without: Names, exit, expected: &str| {
+            let answer = compare(&head, &without, exit);
+            assert!(format!("{answer:?}").starts_with(expected), "{answer:?}");
+        };
+        check(names(&["a", "b"], &["c"]), Some(1), "NotNoticed");
+        check(names(&["a"], &["b", "c"]), Some(1), "Noticed([\"b\"])");
+        check(names(&["a", "b"], &["c", "new"]), Some(1), "Inconclusive");
+    }
+
+    #[test]
+    fn a_test_that_fails_at_times_notices_nothing() {
+        let noticed =
+            |tests: &[&str]| Answer::Noticed(tests.iter().map(|it| (*it).to_owned()).collect());
+        assert_eq!(noticed(&["a", "b"]).and(noticed(&["b", "c"])), noticed(&["b"]));
+        assert_eq!(noticed(&["a"]).and(Answer::NotNoticed), Answer::NotNoticed);
+        assert!(matches!(noticed(&["a"]).and(noticed(&["b"])), Answer::Inconclusive(_)));
+        assert_eq!(Answer::NotNoticed.and(noticed(&["a"])), Answer::NotNoticed);
     }
 
     #[test]

@@ -31,7 +31,6 @@ pub mod judgement;
 pub mod ledger;
 pub mod log;
 pub mod modules;
-pub mod narrow;
 pub mod policy;
 pub mod post_commit;
 pub mod pre_commit;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::fixture::{TestRepo, skipped};
+use crate::fixture::{TestRepo, skipped_unless_installed};
 use crate::shop::{BY_CLAUDE, countersign};
 
 const POLICY: &str = r#"
@@ -23,7 +23,7 @@ reports = { coverage = "target/report" }
 
 /// What is known of a change: each measured file's number of lines with data,
 /// and those that were not executed.
-type Numbers = BTreeMap<String, (u64, Vec<u64>)>;
+pub(crate) type Numbers = BTreeMap<String, (u64, Vec<u64>)>;
 
 /// A repository with the project before and after, an agent's change.
 fn project(name: &str, report: &str) -> TestRepo {
@@ -41,7 +41,7 @@ fn project(name: &str, report: &str) -> TestRepo {
     repo
 }
 
-fn copy(repo: &TestRepo, folder: &Path) {
+pub(crate) fn copy(repo: &TestRepo, folder: &Path) {
     let mut waiting = vec![folder.to_owned()];
     while let Some(place) = waiting.pop() {
         if place.is_dir() {
@@ -56,6 +56,11 @@ fn copy(repo: &TestRepo, folder: &Path) {
 fn ours(repo: &TestRepo) -> Numbers {
     let test = countersign(repo, &["test"]);
     assert!(test.passes(), "{}", test.text);
+    numbers_of(repo)
+}
+
+/// The same where the tests were run.
+pub(crate) fn numbers_of(repo: &TestRepo) -> Numbers {
     let said = countersign(repo, &["--format", "json", "explain", "--rule", "covered"]);
     let explained: Value =
         serde_json::from_str(&said.text).unwrap_or_else(|_| panic!("{}", said.text));
@@ -74,14 +79,12 @@ fn ours(repo: &TestRepo) -> Numbers {
 }
 
 /// diff-cover's, on the same commits; `None`: it is not installed.
-fn theirs(repo: &TestRepo, report: &str, extra: &[&str]) -> Option<(Numbers, u64)> {
+pub(crate) fn theirs(repo: &TestRepo, report: &str, extra: &[&str]) -> Option<(Numbers, u64)> {
     let found = std::env::split_paths(&std::env::var_os("PATH")?)
         .map(|folder| folder.join("diff-cover"))
         .find(|program| program.is_file());
     let Some(program) = found else {
-        let required = std::env::var_os("COUNTERSIGN_TEST_DIFF_COVER").is_some();
-        assert!(!required, "`.ci/run` installs diff-cover, and it is not there");
-        skipped("diff-cover (of PyPI) is not installed");
+        skipped_unless_installed("diff-cover");
         return None;
     };
     let extension = Path::new(report).extension().unwrap().to_str().unwrap();

@@ -335,3 +335,10 @@ pub(crate) fn skipped(reason: &str) {
     let line = format!("skipped: {reason}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
+
+/// The same of a Python package, which `.ci/run` installs: there it must not be missing.
+pub(crate) fn skipped_unless_installed(package: &str) {
+    let required = std::env::var_os("COUNTERSIGN_TEST_PYTHON").is_some();
+    assert!(!required, "`.ci/run` installs {package} of PyPI, and it is not there");
+    skipped(&format!("{package} of PyPI is not installed"));
+}

@@ -188,6 +188,45 @@ fn a_missing_test_is_no_proof() {
     check((run, &before, &after), &["warn proof-inconclusive"], "`tests/inline` is not reported");
 }
 
+/// A test that fails at times fails without the lines as well, at times: that is
+/// no proof. Where the policy lets it try again, it has to fail each time.
+#[test]
+fn a_flaky_test_is_no_proof() {
+    let policy = POLICY.replace("RUN", SHELL).replace("prove", "retries = 2\nprove");
+    let before = [PRICE, ("tests/runs", "sh price.sh\n")];
+    // Fails in those of its runs that are named, counted from 0.
+    let fails_in = |runs: &str| {
+        format!(
+            "n=$(cat \"$HOME/runs\" 2>/dev/null || echo 0)\necho $((n + 1)) >\"$HOME/runs\"\ncase ' {runs} ' in *\" $n \"*) exit 1;; esac\n"
+        )
+    };
+    let unnoticed = ["block tests-do-not-notice", "block tests-do-not-notice price.sh:1-1"];
+    // At the head in run 0, or also in run 1; without the lines in those after it.
+    let cases: [(&str, &[&str]); 3] =
+        [("1", &unnoticed), ("1 2", &unnoticed), ("0 2 3 4 5", &unnoticed)];
+    for (runs, expected) in cases {
+        let flaky = fails_in(runs);
+        let after = [DEARER, ("tests/price", flaky.as_str())];
+        let (repo, said) = changed_by(&policy, &before, &after);
+        let report = judged(&repo);
+        let found: Vec<String> = findings(&report);
+        let found: Vec<&String> = found.iter().filter(|it| !it.contains("flaky")).collect();
+        assert_eq!(found, expected, "{runs}: {said}{report:#}");
+    }
+    // Beside it, a test that looks is proof: it fails each time.
+    let flaky = fails_in("1");
+    let after = [
+        DEARER,
+        ("tests/flaky", flaky.as_str()),
+        ("tests/price", "test \"$(sh price.sh)\" = 120\n"),
+    ];
+    let (repo, _) = changed_by(&policy, &before, &after);
+    let report = judged(&repo);
+    assert_eq!(findings(&report), [""; 0], "{report:#}");
+    let detail = report["obligations"][0]["detail"].as_str().unwrap();
+    assert!(detail.contains("without the assisted lines `tests/price` fails"), "{detail}");
+}
+
 /// A file that is added is taken away, one that is deleted comes back.
 #[test]
 fn added_and_deleted_files_are_reverted() {
@@ -221,10 +260,12 @@ printf ']}}}'
     let policy = MUTATE.replace("RUN", SHELL);
     let survived = ["block tests-do-not-notice", "block tests-do-not-notice price.sh:2-2"];
     let unclear = ["warn proof-inconclusive"];
-    let cases: [(&str, &[&str], &str); 4] = [
+    let cases: [(&str, &[&str], &str); 6] = [
         ("1:Killed 2:Killed 3:Survived", &[], "it fails with each of 2 mutants"),
         ("1:Killed 2:Survived 2:NoCoverage", &survived, "passes with mutants of 1 of the assisted"),
-        ("1:Timeout", &unclear, "is not clear: the tests did not end with 1 mutants"),
+        ("1:Killed 2:Timeout", &[], "it fails with each of 2 mutants"),
+        ("1:Timeout", &unclear, "is not clear: the tests did not end with a mutant"),
+        ("1:Killed 2:Pending", &unclear, "is not clear: the tool did not try a mutant"),
         ("", &unclear, "is not clear: the tool tried no mutant"),
     ];
     for (fates, expected, detail) in cases {
@@ -241,6 +282,18 @@ printf ']}}}'
         assert_eq!(findings(&report), expected, "{said}{report:#}");
         let found = report["obligations"][0]["detail"].as_str().unwrap();
         assert!(found.contains(detail), "{found}");
+    }
+    // A tool that fails though nothing in its report tells why says nothing, either.
+    let tool = "printf '{\"files\":{\"price.sh\":{\"mutants\":[{\"status\":\"Killed\",\"location\":{\"start\":{\"line\":1}}}]}}}'; exit $(cat status)\n";
+    for (status, expected) in [("0", &[][..]), ("70", &unclear)] {
+        let before = [
+            ("price.sh", "a=1\n"),
+            ("mutate.sh", tool),
+            ("status", status),
+            ("tests/runs", "true\n"),
+        ];
+        let (repo, said) = changed_by(&policy, &before, &[("price.sh", "a=2\n")]);
+        assert_eq!(findings(&judged(&repo)), expected, "{said}");
     }
     // A tool that fails, and leaves no report, says nothing.
     let before = [("price.sh", "a=1\n"), ("mutate.sh", "exit 7\n"), ("tests/runs", "true\n")];

@@ -376,8 +376,7 @@ impl Git {
             return Ok(());
         }
         let input: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
-        // Everything is asked at once, so that nobody waits for what stands in a buffer.
-        let call = self.call().args(["cat-file", "--batch", "--buffer"]).stdin(input);
+        let call = self.call().args(["cat-file", "--batch"]).stdin(input);
         self.stream(call.clone(), |reader| {
             for oid in oids {
                 let mut header = Vec::new();
@@ -415,7 +414,7 @@ pub(super) fn hex_sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-pub(super) fn hex(digest: &[u8]) -> String {
+fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

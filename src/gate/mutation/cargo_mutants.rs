@@ -1,8 +1,8 @@
-//! cargo-mutants' `outcomes.json` (version 24 and later).
+//! cargo-mutants' `outcomes.json` (version 24 and later; held to one of 27.1.0).
 
 use serde_json::Value;
 
-use super::{Fate, Mutant, text};
+use super::{Fate, Mutant, lines, text};
 
 /// Reads it; `None`: it is something else.
 pub fn read(document: &Value) -> Option<Vec<Mutant>> {
@@ -10,16 +10,20 @@ pub fn read(document: &Value) -> Option<Vec<Mutant>> {
     let mutant = |outcome: &Value| {
         let mutant = outcome.get("scenario")?.get("Mutant")?;
         let name = text(&mutant["name"]);
-        let line = mutant["span"]["start"]["line"].as_u64().or_else(|| mutant["line"].as_u64());
+        // Of a function whose body is replaced, all of it.
+        let span = &mutant["span"];
+        let line = span["start"]["line"].as_u64().or_else(|| mutant["line"].as_u64());
+        let place = lines(line?, span["end"]["line"].as_u64());
         let fate = match outcome["summary"].as_str()? {
             "CaughtMutant" => Fate::Killed,
             "MissedMutant" => Fate::Survived,
             "Timeout" => Fate::TimedOut,
-            _ => Fate::Unusable,
+            "Unviable" => Fate::Unusable,
+            _ => Fate::Untried,
         };
         // `src/lib.rs:2:5: replace …`
         let what = name.split_once(": ").map_or(name.as_str(), |it| it.1).to_owned();
-        Some(Mutant { file: text(&mutant["file"]), line: line?, what, fate })
+        Some(Mutant { file: text(&mutant["file"]), place, what, fate })
     };
     Some(outcomes.iter().filter_map(mutant).collect())
 }

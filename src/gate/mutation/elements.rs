@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Fate, Mutant, text};
+use super::{Fate, Mutant, lines, text};
 
 /// Reads it; `None`: it is something else.
 pub fn read(document: &Value) -> Option<Vec<Mutant>> {
@@ -15,6 +15,7 @@ pub fn read(document: &Value) -> Option<Vec<Mutant>> {
                 "Killed" => Fate::Killed,
                 "Survived" | "NoCoverage" => Fate::Survived,
                 "Timeout" => Fate::TimedOut,
+                "Pending" => Fate::Untried,
                 _ => Fate::Unusable,
             };
             let name = text(&mutant["mutatorName"]);
@@ -22,8 +23,10 @@ pub fn read(document: &Value) -> Option<Vec<Mutant>> {
                 Some(replacement) => format!("{name}: {replacement}"),
                 None => name,
             };
-            let line = mutant["location"]["start"]["line"].as_u64()?;
-            mutants.push(Mutant { file: path.clone(), line, what, fate });
+            let location = &mutant["location"];
+            let line = location["start"]["line"].as_u64()?;
+            let place = lines(line, location["end"]["line"].as_u64());
+            mutants.push(Mutant { file: path.clone(), place, what, fate });
         }
     }
     Some(mutants)

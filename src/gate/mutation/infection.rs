@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Fate, Mutant, text};
+use super::{Fate, Mutant, lines, text};
 
 /// Reads it; `None`: it is something else.
 pub fn read(document: &Value) -> Option<Vec<Mutant>> {
@@ -15,6 +15,8 @@ pub fn read(document: &Value) -> Option<Vec<Mutant>> {
         ("uncovered", Fate::Survived),
         ("timeouted", Fate::TimedOut),
         ("errored", Fate::Unusable),
+        ("syntaxErrors", Fate::Unusable),
+        ("ignored", Fate::Unusable),
     ];
     let mut mutants = Vec::new();
     for (group, fate) in groups {
@@ -22,7 +24,7 @@ pub fn read(document: &Value) -> Option<Vec<Mutant>> {
             let mutator = &row["mutator"];
             mutants.push(Mutant {
                 file: text(&mutator["originalFilePath"]),
-                line: mutator["originalStartLine"].as_u64()?,
+                place: lines(mutator["originalStartLine"].as_u64()?, None),
                 what: text(&mutator["mutatorName"]),
                 fate,
             });

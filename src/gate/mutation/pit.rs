@@ -1,6 +1,6 @@
 //! PIT's `mutations.xml`.
 
-use super::{Fate, Mutant};
+use super::{Fate, Mutant, lines};
 
 /// One `<mutation>`: its status, and what stands in its elements.
 #[derive(Clone, Debug, Default)]
@@ -18,12 +18,13 @@ pub fn mutant(row: &Row) -> Option<Mutant> {
         "KILLED" | "MEMORY_ERROR" => Fate::Killed,
         "SURVIVED" | "NO_COVERAGE" => Fate::Survived,
         "TIMED_OUT" => Fate::TimedOut,
+        "NOT_STARTED" | "STARTED" | "RUN_ERROR" => Fate::Untried,
         _ => Fate::Unusable,
     };
     let file = match row.class.rsplit_once('.') {
         Some((package, _)) => format!("{}/{}", package.replace('.', "/"), row.source_file),
         None => row.source_file.clone(),
     };
-    let line = row.line.trim().parse().ok()?;
-    Some(Mutant { file, line, what: row.description.clone(), fate })
+    let place = lines(row.line.trim().parse().ok()?, None);
+    Some(Mutant { file, place, what: row.description.clone(), fate })
 }

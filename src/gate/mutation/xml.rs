@@ -3,7 +3,7 @@
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
-use super::{Mutant, mutmut, pit};
+use super::{KNOWN, Mutant, mutmut, pit};
 
 /// Reads PIT's and mutmut's reports.
 pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
@@ -22,6 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
                 let attribute = |name: &str| attribute(start, name);
                 match element.as_str() {
                     "mutations" => known = true,
+                    "testsuite" if attribute("name") == "mutmut" => known = true,
                     "mutation" => {
                         of_pit = pit::Row { status: attribute("status"), ..pit::Row::default() };
                     }
@@ -30,7 +31,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
                             name: attribute("name"),
                             file: attribute("file"),
                             line: attribute("line"),
-                            outcome: None,
+                            ..mutmut::Row::default()
                         };
                         if row.name.starts_with("Mutant #") {
                             known = true;
@@ -49,15 +50,15 @@ pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
                     _ => {}
                 }
             }
-            Event::Text(text) => {
-                let field = match element.as_str() {
-                    "sourceFile" => &mut of_pit.source_file,
-                    "mutatedClass" => &mut of_pit.class,
-                    "lineNumber" => &mut of_pit.line,
-                    "description" => &mut of_pit.description,
-                    _ => continue,
+            Event::Text(text) => put(&mut of_pit, &mut case, &element, text.as_ref()),
+            Event::GeneralRef(reference) => {
+                let character = reference.resolve_char_ref().ok().flatten();
+                let named = quick_xml::escape::resolve_predefined_entity(reference.as_ref());
+                let text = match character {
+                    Some(character) => character.to_string(),
+                    None => named.unwrap_or_default().to_owned(),
                 };
-                field.push_str(text.as_ref());
+                put(&mut of_pit, &mut case, &element, &text);
             }
             Event::End(end) => {
                 match end.local_name().as_ref() {
@@ -71,14 +72,29 @@ pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
             | Event::Comment(_)
             | Event::Decl(_)
             | Event::PI(_)
-            | Event::DocType(_)
-            | Event::GeneralRef(_) => {}
+            | Event::DocType(_) => {}
         }
     }
     if !known {
-        return Err("it is none of cargo-mutants, Stryker, Infection, PIT and mutmut".to_owned());
+        return Err(format!("it is none of {KNOWN}"));
     }
     Ok(mutants)
+}
+
+/// Keeps what stands in an element of which something is wanted.
+fn put(of_pit: &mut pit::Row, case: &mut Option<mutmut::Row>, element: &str, text: &str) {
+    let field = match element {
+        "sourceFile" => &mut of_pit.source_file,
+        "mutatedClass" => &mut of_pit.class,
+        "lineNumber" => &mut of_pit.line,
+        "description" => &mut of_pit.description,
+        "failure" | "error" => match case {
+            Some(case) => &mut case.text,
+            None => return,
+        },
+        _ => return,
+    };
+    field.push_str(text);
 }
 
 fn attribute(start: &BytesStart<'_>, name: &str) -> String {

@@ -73,7 +73,6 @@ fn require(case: &Case<'_>, verdict: &mut Verdict) {
         next: outcome.next,
         why: None,
         people: Vec::new(),
-        resources: Vec::new(),
     });
 }
 

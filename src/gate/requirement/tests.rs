@@ -191,7 +191,7 @@ fn not_proven(case: &Case<'_>, test: &TestCommand, noticed: &Noticed<'_>) -> Out
                 (Some(Prove::Mutate), Some(first)) => format!(
                     "`{}` passes with mutants of {} of the assisted lines: {first}",
                     test.name,
-                    proof.hunks.len()
+                    proof.hunks.iter().map(|(_, it)| it.end - it.start + 1).sum::<u64>()
                 ),
                 _ => format!("`{}` passes without {hunks} as well", test.name),
             };
