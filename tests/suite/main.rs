@@ -40,6 +40,7 @@ mod pre_commit;
 mod pre_push;
 mod previews;
 mod proofs;
+mod real_projects;
 mod receiving;
 mod record;
 mod required_tests;

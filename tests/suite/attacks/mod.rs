@@ -9,7 +9,6 @@ use crate::fixture::{TestRepo, feed};
 
 mod certificates;
 mod ledgers;
-mod narrow;
 mod people;
 mod policies;
 mod records;

@@ -140,11 +140,6 @@ fn notes() {
 }
 
 #[test]
-fn databases() {
-    check("fuzz/database", 400, entries::database);
-}
-
-#[test]
 fn sessions() {
     check("traces", 60, entries::session);
 }
