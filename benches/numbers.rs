@@ -1,5 +1,6 @@
 //! The numbers that this project promises, measured in one run against plain
-//! git on the same repositories: `cargo bench`.
+//! git on the same repositories: `cargo bench`, or `cargo bench -- <words>` for
+//! the groups whose names hold one of the words.
 //!
 //! What is measured is processor time, user and system, of a whole process
 //! tree, as the shell's `times` tells it: wall time says more about the
@@ -19,6 +20,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use countersign::adapters::checkout::{Origin, Slots};
 use countersign::adapters::git::Git;
 use countersign::adapters::ledger::Ledger;
 use countersign::adapters::store::{Store, Unpublished};
@@ -82,25 +84,36 @@ fn main() {
         "processor time (user and system) in milliseconds; `git`: plain git on the same repository\n"
     );
     println!("{:<44} {:>9} {:>9} {:>9}  target", "", "ours", "git", "ratio");
-    binary(&place);
-    for (files, target) in [(20, 10.0), (50_000, 30.0)] {
-        hooks(&place, files, target);
+    // `cargo bench -- ledger carry`: only the groups whose names hold one of the words.
+    let words: Vec<String> = std::env::args().skip(1).filter(|it| !it.starts_with('-')).collect();
+    for (name, group) in GROUPS {
+        if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
+            group(&place);
+        }
     }
-    history(&place);
-    lines(&place);
-    rules(&place);
-    ledger(&place);
-    ledger_of_years(&place);
-    signed_approvals(&place);
-    carry(&place);
-    many_writers(&place);
-    previews(&place);
-    coverage(&place);
-    kept_checkouts(&place);
-    kept_results(&place);
-    sessions(&place);
-    told(&place);
 }
+
+type Group = (&'static str, fn(&Place));
+
+/// What is measured, by name.
+const GROUPS: &[Group] = &[
+    ("binary", binary),
+    ("hooks", hooks_of_all),
+    ("history", history),
+    ("lines", lines),
+    ("rules", rules),
+    ("ledger", ledger),
+    ("ledger-of-years", ledger_of_years),
+    ("signed-approvals", signed_approvals),
+    ("carry", carry),
+    ("many-writers", many_writers),
+    ("previews", previews),
+    ("coverage", coverage),
+    ("kept-checkouts", kept_checkouts),
+    ("kept-results", kept_results),
+    ("sessions", sessions),
+    ("told", told),
+];
 
 /// The folder that all repositories lie in, and the environment they see.
 struct Place {
@@ -237,6 +250,12 @@ fn binary(place: &Place) {
     row("start (--version)", ours, Some(git), "<= 3 ms");
 }
 
+fn hooks_of_all(place: &Place) {
+    for (files, target) in [(20, 10.0), (50_000, 30.0)] {
+        hooks(place, files, target);
+    }
+}
+
 /// `git commit` in two repositories of the same files: ours with all hooks,
 /// the other with a pre-commit hook that only says yes.
 fn hooks(place: &Place, files: usize, target: f64) {
@@ -353,7 +372,7 @@ fn lines(place: &Place) {
                 keep(&RepoPath::new(path(number)), text.as_bytes(), std::slice::from_ref(&written))
             })
             .collect();
-        for body in bodies(&Oid::parse(id).unwrap(), Timestamp(START), &kept) {
+        for body in bodies(&Oid::parse(id).unwrap(), Timestamp(START), &kept, None) {
             let (record, bytes) = Record::write(&body).unwrap();
             file(&mut ledger, &record.ledger_path(), &String::from_utf8(bytes).unwrap());
         }
@@ -716,13 +735,11 @@ fn coverage(place: &Place) {
 }
 
 /// A kept checkout of 50,000 files goes from one commit to another that differs
-/// in 1,000 of them, and back. Beside it stands the same test on one commit, for
-/// the rest of its work, and git's own checkout.
+/// in 1,000 of them, and back, as the runner brings it; beside it git's own
+/// checkout of the same two commits in a clone.
 fn kept_checkouts(place: &Place) {
-    let policy = format!("{POLICY}\n[test.plain]\nrun = \"true\"\nenv = [\"ROUND\"]\n");
     let mut input = String::from("commit refs/heads/main\n");
     input.push_str(&header(0, "Begin\n"));
-    file(&mut input, "countersign.toml", &policy);
     for number in 0..50_000 {
         file(&mut input, &format!("src/p{}/f{number}.txt", number % 200), "content\n");
     }
@@ -738,20 +755,38 @@ fn kept_checkouts(place: &Place) {
         input.push('\n');
     }
     let dir = place.repository("kept", &input);
-    let plain = place.repository("plain", &input);
-    place.shell(&dir, &format!("'{BINARY}' install >/dev/null 2>&1"));
-    let test = |first: &str, second: &str| Timed {
-        dir: &dir,
-        count: 1,
-        each: format!(
-            "for at in {first} {second}; do ROUND=$(date +%s%N) '{BINARY}' test --yes --only plain main..$at; done"
-        ),
-    };
-    let (switching, staying) = place.compare(5, test("one", "two"), test("one", "one"));
-    let git = "git checkout -q one && git checkout -q two";
-    let git: Vec<f64> = (0..5).map(|_| place.time(&plain, 1, git)).collect();
-    let (ours, git) = ((switching - staying) / 2.0, median(git) / 2.0);
+    let commits = ["one", "two"].map(|branch| {
+        let text = place.shell(&dir, &format!("git rev-parse {branch} '{branch}^{{tree}}'"));
+        let ids: Vec<Oid> = text.lines().map(|line| Oid::parse(line).unwrap()).collect();
+        <[Oid; 2]>::try_from(ids).unwrap()
+    });
+    let origin = Origin::of(&Git::open(&dir).unwrap()).unwrap();
+    let slots = Slots::below(&place.folder.join("cache"), origin).unwrap();
+    let never = std::sync::atomic::AtomicBool::new(false);
+    let slot = slots.take(&never).unwrap();
+    let bring = |[commit, tree]: &[Oid; 2]| slot.bring(commit, tree, &never).unwrap();
+    bring(&commits[0]);
+    place.shell(&dir, "git checkout -q one");
+    let (mut ours, mut git) = (Vec::new(), Vec::new());
+    for _ in 0..7 {
+        let Some(before) = own_time() else { return };
+        bring(&commits[1]);
+        bring(&commits[0]);
+        ours.extend(own_time().map(|after| (after - before) / 2.0));
+        git.push(place.time(&dir, 1, "git checkout -q two && git checkout -q one") / 2.0);
+    }
+    let (ours, git) = (median(ours), median(git));
     row("switch of a kept checkout, 50,000 files", ours, Some(git), "<= 2 x git checkout");
+}
+
+/// The processor time, in milliseconds, of this process and of all that it
+/// started and waited for; `None` where the system does not tell.
+fn own_time() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    // utime, stime, cutime and cstime of proc(5), in hundredths of a second.
+    let ticks = fields.get(11..15)?.iter().map(|it| it.parse::<f64>().ok());
+    Some(ticks.sum::<Option<f64>>()? * 10.0)
 }
 
 /// A push whose tests have run on that very tree, beside the same push where no

@@ -32,6 +32,12 @@ pub struct ProcessId {
     started: u64,
 }
 
+impl std::fmt::Display for ProcessId {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}", self.number, self.started)
+    }
+}
+
 /// The process that started this one; `None` where nothing tells when it was started.
 pub fn parent_process() -> Option<ProcessId> {
     if !has_own_table() {

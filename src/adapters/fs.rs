@@ -6,6 +6,8 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::gate::time::Timestamp;
+
 /// What went wrong with which path.
 #[derive(Debug, thiserror::Error)]
 pub enum FsError {
@@ -300,6 +302,21 @@ pub fn stamp(path: &Path) -> Option<String> {
     }
 }
 
+/// Whether a file, or what its place says of it, changed later than this. What
+/// is not there did not; what cannot be told did.
+pub fn changed_since(path: &Path, at: Timestamp) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(path).is_ok_and(|it| it.mtime().max(it.ctime()) > at.0)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (path, at);
+        true
+    }
+}
+
 /// Dates a file.
 pub fn set_modified(path: &Path, at: std::time::SystemTime) -> Result<(), FsError> {
     let file = std::fs::File::options().write(true).open(path).map_err(failed("date", path))?;
@@ -376,6 +393,42 @@ pub fn read_end(path: &Path, bytes: u64) -> Result<Vec<u8>, FsError> {
     let mut end = Vec::new();
     file.take(bytes).read_to_end(&mut end).map_err(failed("read", path))?;
     Ok(end)
+}
+
+/// A file of which parts are read.
+#[derive(Debug)]
+pub struct Parts {
+    file: std::fs::File,
+    path: PathBuf,
+    size: u64,
+}
+
+impl Parts {
+    /// Opens a file; `None` if it is not there.
+    pub fn open(path: &Path) -> Result<Option<Parts>, FsError> {
+        let file = match std::fs::File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed("read", path)(error)),
+        };
+        let size = file.metadata().map_err(failed("look at", path))?.len();
+        Ok(Some(Parts { file, path: path.to_owned(), size }))
+    }
+
+    /// How many bytes it had when it was opened.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads `length` bytes from `at` on; fewer are an error.
+    pub fn read(&self, at: u64, length: usize) -> Result<Vec<u8>, FsError> {
+        use std::io::{Seek, SeekFrom};
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(at)).map_err(failed("read", &self.path))?;
+        let mut bytes = vec![0; length];
+        file.read_exact(&mut bytes).map_err(failed("read", &self.path))?;
+        Ok(bytes)
+    }
 }
 
 /// What stands in a folder: its name, and for a regular file its facts.

@@ -80,7 +80,7 @@ impl Event {
 const UNRECORDED: &str = "\nrecorded=''\n";
 const MARKER: &str = "# countersign-shim 6f1e9c52 version ";
 /// The version of the shims that this program writes.
-pub const SHIM_VERSION: u32 = 1;
+pub const SHIM_VERSION: u32 = 2;
 /// What is added to the name of a foreign hook that is kept beside ours.
 pub const CHAINED: &str = ".countersign-chained";
 /// The setting that records where the shims were put.

@@ -26,6 +26,10 @@ pub struct Pending {
     pub signals: Vec<Signal>,
     /// What agents recorded of the staged lines.
     pub lines: Vec<RecordedLines>,
+    /// The trailers that commit-msg wrote into the message.
+    pub written: Vec<String>,
+    /// A person's key is to sign what is recorded of the commit.
+    pub signs: bool,
     /// The git that makes the commit; `None` where it cannot be told from a later one.
     pub process: Option<ProcessId>,
     /// `None`: commit-msg judges.
@@ -132,6 +136,10 @@ struct Line {
     signals: Vec<Signal>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lines: Vec<RecordedLines>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    written: Vec<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    signs: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     process: Option<ProcessId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,9 +166,20 @@ impl Marks {
     /// Keeps what was seen of the commit being made.
     pub fn keep_pending(&self, pending: &Pending) -> Result<(), FsError> {
         fs::create_private_folder(&self.folder)?;
-        let Pending { tree, signals, lines, process, foreseen, staged } = pending.clone();
+        let Pending { tree, signals, lines, written, signs, process, foreseen, staged } =
+            pending.clone();
         let object = tree.to_string();
-        let line = Line { object, checked: true, signals, lines, process, foreseen, staged };
+        let line = Line {
+            object,
+            checked: true,
+            signals,
+            lines,
+            written,
+            signs,
+            process,
+            foreseen,
+            staged,
+        };
         fs::replace(&self.pending, text(&line).as_bytes(), 0o600)
     }
 
@@ -173,11 +192,19 @@ impl Marks {
                 tree: Oid::parse(&line.object)?,
                 signals: line.signals,
                 lines: line.lines,
+                written: line.written,
+                signs: line.signs,
                 process: line.process,
                 foreseen: line.foreseen,
                 staged: line.staged,
             })
         }))
+    }
+
+    /// Tells the shim of post-commit, which reads this itself, that nothing is left
+    /// to do in this run of git. Only the main work tree's shim looks.
+    pub fn settle(&self, run: ProcessId) -> Result<(), FsError> {
+        fs::replace(&self.folder.join("settled"), format!("{run}\n").as_bytes(), 0o600)
     }
 
     /// Forgets what was kept of the commit being made.
@@ -198,6 +225,8 @@ impl Marks {
             checked,
             signals: signals.to_vec(),
             lines: Vec::new(),
+            written: Vec::new(),
+            signs: false,
             process: None,
             foreseen: None,
             staged: None,
@@ -307,6 +336,8 @@ mod tests {
             tree: oid("a"),
             signals: vec![signal()],
             lines: Vec::new(),
+            written: vec!["Assisted-by: codex".to_owned()],
+            signs: true,
             process: None,
             foreseen: None,
             staged: Staged::of(&change, "1 2 3"),

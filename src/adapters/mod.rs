@@ -15,6 +15,7 @@ pub mod prove;
 pub mod runner;
 mod sandbox;
 pub mod signature;
+pub mod sqlite;
 pub mod store;
 pub mod supervise;
 pub mod told;

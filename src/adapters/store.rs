@@ -104,6 +104,11 @@ impl Store {
         fs::read(&self.root.join("cache").join(name), MAX_FILE)
     }
 
+    /// Opens a cache of which only parts are read; `None` if it is not there.
+    pub fn cache_parts(&self, name: &str) -> Result<Option<fs::Parts>, FsError> {
+        fs::Parts::open(&self.root.join("cache").join(name))
+    }
+
     /// Writes a cache.
     pub fn write_cache(&self, name: &str, bytes: &[u8]) -> Result<(), FsError> {
         fs::write_atomically(&self.folder("cache")?.join(name), bytes, FILE_MODE)

@@ -577,6 +577,12 @@ pub enum Ledger {
         /// The remote [default: the trusted remote]
         #[arg(value_name = "REMOTE")]
         remote: Option<String>,
+        /// First sign which lines of your commits agents wrote (`narrow = "signed"`)
+        #[arg(long)]
+        sign: bool,
+        /// Sign with this key [default: git's user.signingkey]
+        #[arg(long, value_name = "FILE", requires = "sign")]
+        key: Option<PathBuf>,
     },
     /// Verify growth, ids, canonical form and signatures of every record
     Verify,

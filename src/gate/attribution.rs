@@ -22,6 +22,8 @@ pub struct CommitAttribution {
     pub commit: Oid,
     pub assisted: bool,
     pub signals: Vec<Signal>,
+    /// On whose word its disclosure covers the recorded lines alone.
+    pub narrowed_by: Option<String>,
 }
 
 /// What is known about one file.
@@ -121,6 +123,7 @@ pub fn attribute(
             commit,
             assisted: signals.iter().any(Signal::assists),
             signals,
+            narrowed_by: None,
         })
         .collect();
     Attribution { commits, files, staged: Vec::new() }

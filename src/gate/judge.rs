@@ -79,6 +79,8 @@ struct Row {
     outcome: Outcome,
     /// What blocks, place by place.
     places: Vec<Finding>,
+    /// What it is about beside files, while it is not satisfied.
+    resources: Vec<String>,
 }
 
 fn rows(
@@ -98,12 +100,22 @@ fn rows(
             } else {
                 staged.requirement.places(case, obligation, evidence)
             };
-            Row { word: staged.requirement.word(), stage: staged.stage, outcome, places }
+            let resources = match outcome.state {
+                State::Satisfied | State::Waived => Vec::new(),
+                State::Deferred
+                | State::Missing
+                | State::Failed
+                | State::Unsatisfiable
+                | State::Error => staged.requirement.resources(case, obligation, evidence),
+            };
+            let (word, stage) = (staged.requirement.word(), staged.stage);
+            Row { word, stage, outcome, places, resources }
         })
         .collect();
     if obligation.rule.deny {
         let (stage, outcome) = (obligation.rule.deny_stage, denied());
-        rows.push(Row { word: "deny", stage, outcome, places: Vec::new() });
+        let (places, resources) = (Vec::new(), Vec::new());
+        rows.push(Row { word: "deny", stage, outcome, places, resources });
     }
     for row in &mut rows {
         if row.outcome.state > State::Deferred {
@@ -164,6 +176,7 @@ impl Row {
             next: outcome.next,
             why: obligation.rule.why.clone(),
             people: outcome.people,
+            resources: self.resources,
         });
     }
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::attribution::AttributedRange;
 use super::change::{LineRange, Oid, RepoPath};
 use super::matching::{MatchedRange, match_keys};
+use super::narrow::Written;
 use super::record::Body;
 use super::record::canonical::sha256;
 use super::signal::Strength;
@@ -26,7 +27,7 @@ const KEY: &str = "dev.countersign";
 const LINES: usize = 8192;
 
 /// Lines of one file that one session of an agent wrote.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RecordedLines {
     /// The path, as [`RepoPath::to_text`] writes it.
     pub path: String,
@@ -39,7 +40,7 @@ pub struct RecordedLines {
 }
 
 /// Lines that stood together.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Run {
     /// The number of the first line, at the commit that brought them.
     pub start: u64,
@@ -99,6 +100,45 @@ pub fn locate(
     added: &[LineRange],
     records: &[&RecordedLines],
 ) -> Vec<AttributedRange> {
+    let range = |(number, record): (u64, usize)| AttributedRange {
+        lines: LineRange { start: number, end: number },
+        agent: records[record].agent.clone(),
+        strength: Strength::Recorded,
+    };
+    find(content, added, records).into_iter().map(range).collect()
+}
+
+/// The same lines as they are kept of a file with this content, under this path.
+pub fn relocate(
+    path: &RepoPath,
+    content: &[u8],
+    added: &[LineRange],
+    records: &[&RecordedLines],
+) -> Vec<RecordedLines> {
+    let mut ranges: Vec<(usize, MatchedRange)> = Vec::new();
+    for (number, record) in find(content, added, records) {
+        match ranges.last_mut() {
+            Some((last, range)) if *last == record && range.lines.end + 1 == number => {
+                range.lines.end = number;
+            }
+            Some(_) | None => ranges.push((
+                record,
+                MatchedRange {
+                    lines: LineRange { start: number, end: number },
+                    agent: records[record].agent.clone(),
+                    session: records[record].session.clone(),
+                    model: records[record].model.clone(),
+                    reformatted: false,
+                },
+            )),
+        }
+    }
+    let ranges: Vec<MatchedRange> = ranges.into_iter().map(|(_, range)| range).collect();
+    keep(path, content, &ranges)
+}
+
+/// The numbers of the lines, each with the record that tells of it.
+fn find(content: &[u8], added: &[LineRange], records: &[&RecordedLines]) -> Vec<(u64, usize)> {
     let text = String::from_utf8_lossy(content);
     let lines: Vec<&str> = text.lines().collect();
     let mut open = vec![false; lines.len()];
@@ -109,14 +149,8 @@ pub fn locate(
     }
     let recorded = Texts::of(records);
     let found = recorded.find(&lines, &open, |_| true, &|_, _| true);
-    let range = |(number, line): (u64, Option<usize>)| {
-        Some(AttributedRange {
-            lines: LineRange { start: number, end: number },
-            agent: records[recorded.record(line?)].agent.clone(),
-            strength: Strength::Recorded,
-        })
-    };
-    (1u64..).zip(found).filter_map(range).collect()
+    let line = |(number, line): (u64, Option<usize>)| Some((number, recorded.record(line?)));
+    (1u64..).zip(found).filter_map(line).collect()
 }
 
 /// The lines of several records as one text, by their hashes.
@@ -223,14 +257,21 @@ pub fn new_lines(old: &[u8], new: &[u8]) -> Vec<LineRange> {
     ranges
 }
 
-/// The records for the ledger of what was kept of a commit's lines.
-pub fn bodies(commit: &Oid, at: Timestamp, kept: &[RecordedLines]) -> Vec<Body> {
+/// The records for the ledger of what was kept of a commit's lines, and of
+/// what our hook `written` into its message: that stands in a record of all of
+/// its lines, or nowhere, so that a record that is lost takes both away.
+pub fn bodies(
+    commit: &Oid,
+    at: Timestamp,
+    kept: &[RecordedLines],
+    written: Option<&Written>,
+) -> Vec<Body> {
     let mut bodies = Vec::new();
     let (mut part, mut lines) = (Vec::new(), 0);
     for of_session in kept {
         for run in of_session.runs.iter().flat_map(split) {
             if lines + run.lines.len() > LINES {
-                bodies.push(body(commit, at, &std::mem::take(&mut part)));
+                bodies.push(body(commit, at, &std::mem::take(&mut part), None));
                 lines = 0;
             }
             lines += run.lines.len();
@@ -250,7 +291,8 @@ pub fn bodies(commit: &Oid, at: Timestamp, kept: &[RecordedLines]) -> Vec<Body> 
         }
     }
     if !part.is_empty() {
-        bodies.push(body(commit, at, &part));
+        let written = written.filter(|_| bodies.is_empty());
+        bodies.push(body(commit, at, &part, written));
     }
     bodies
 }
@@ -261,7 +303,7 @@ fn split(run: &Run) -> impl Iterator<Item = Run> {
     parts.map(move |(start, lines)| Run { start, reformatted, lines: lines.to_vec() })
 }
 
-fn body(commit: &Oid, at: Timestamp, part: &[RecordedLines]) -> Body {
+fn body(commit: &Oid, at: Timestamp, part: &[RecordedLines], written: Option<&Written>) -> Body {
     let conversation = |it: &RecordedLines| {
         let ranges: Vec<Value> = it
             .runs
@@ -281,8 +323,11 @@ fn body(commit: &Oid, at: Timestamp, part: &[RecordedLines]) -> Body {
         json!({ "path": it.path, "conversations": [{ "contributor": contributor, "ranges": ranges }] })
     };
     let files: Vec<Value> = part.iter().map(conversation).collect();
-    let kept = json!(part);
-    let digest = sha256(format!("{commit} {at} {kept}").as_bytes());
+    let mut ours = json!({ "lines": part });
+    if let Some(written) = written {
+        ours["written"] = json!(written);
+    }
+    let digest = sha256(format!("{commit} {at} {ours}").as_bytes());
     Body::Attribution(json!({
         "version": "0.1.0",
         "id": uuid(&digest),
@@ -292,7 +337,7 @@ fn body(commit: &Oid, at: Timestamp, part: &[RecordedLines]) -> Body {
         "vcs": { "type": "git", "revision": commit.as_str() },
         "tool": { "name": "countersign", "version": env!("CARGO_PKG_VERSION") },
         "files": files,
-        "metadata": { KEY: { "lines": kept } },
+        "metadata": { KEY: ours },
     }))
 }
 
@@ -309,6 +354,13 @@ pub fn read(body: &Body) -> Option<(Option<Oid>, Vec<RecordedLines>)> {
     let lines = value.get("metadata")?.get(KEY)?.get("lines")?;
     let commit = value.get("commit").and_then(Value::as_str).and_then(Oid::parse);
     Some((commit, Deserialize::deserialize(lines).ok()?))
+}
+
+/// What our hook wrote into the message of the commit that a record of the
+/// ledger is about, if the record says so.
+pub fn written(body: &Body) -> Option<Written> {
+    let Body::Attribution(value) = body else { return None };
+    Deserialize::deserialize(value.get("metadata")?.get(KEY)?.get("written")?).ok()
 }
 
 #[cfg(test)]
@@ -364,7 +416,7 @@ mod tests {
     fn a_record_tells_the_same_lines_and_no_text() {
         let commit = Oid::parse(&"a".repeat(40)).unwrap();
         let kept = kept(WRITTEN, 3, 6);
-        let bodies = bodies(&commit, Timestamp(1_800_000_000), &kept);
+        let bodies = bodies(&commit, Timestamp(1_800_000_000), &kept, None);
         let [body] = &bodies[..] else { panic!("{bodies:?}") };
         let (record, bytes) = Record::write(body).unwrap();
         assert_eq!(read(&record.body), Some((Some(commit), kept)));
@@ -377,7 +429,10 @@ mod tests {
     fn many_lines_take_many_records() {
         let content: String = (0..20_000).map(|it| format!("line_number({it});\n")).collect();
         let kept = kept(&content, 1, 20_000);
-        let bodies = bodies(&Oid::parse(&"a".repeat(40)).unwrap(), Timestamp(0), &kept);
+        let written = Written { author: String::new(), trailers: Vec::new() };
+        let commit = Oid::parse(&"a".repeat(40)).unwrap();
+        let bodies = bodies(&commit, Timestamp(0), &kept, Some(&written));
+        assert!(bodies.iter().all(|body| super::written(body).is_none()));
         assert_eq!(bodies.len(), 3);
         let read: Vec<RecordedLines> = bodies
             .iter()

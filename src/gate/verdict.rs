@@ -40,6 +40,8 @@ pub struct Judged {
     pub why: Option<String>,
     /// People who could still satisfy it, where approvals are missing.
     pub people: Vec<String>,
+    /// What it is about beside files: resources of infrastructure, a line each, safe to print.
+    pub resources: Vec<String>,
 }
 
 /// Where a requirement stands.
@@ -176,6 +178,7 @@ codes! {
     PreviewProtected = "preview-protected": "A preview touches a protected type.",
     DisclosureMissing = "disclosure-missing": "An assisted commit does not say so in its message.",
     DisclosureForbidden = "disclosure-forbidden": "A commit carries a disclosure that the policy forbids.",
+    DisclosureNarrowed = "disclosure-narrowed": "A person signed which lines of a commit agents wrote, and its disclosure covers those alone.",
     Denied = "denied": "A rule denies this change; no approval can satisfy it.",
     PolicyChange = "policy-change": "The change touches the policy or the gate itself.",
     PolicyAbsent = "policy-absent": "The trusted ref holds no policy; the built-in default observes.",

@@ -12,7 +12,7 @@ use crate::gate::blame::{Approved, History, Known, Mark, Matched, Origin, approv
 use crate::gate::change::{LineRange, Oid, RepoPath};
 use crate::gate::evidence::Answer;
 use crate::gate::matching::match_lines;
-use crate::gate::policy::Policy;
+use crate::gate::policy::{Narrow, Policy};
 use crate::gate::record::{Body, SignedRecord};
 use crate::gate::signal::{Signal, SignalKind, Strength, detect};
 use crate::gate::told::lines::{Told, restored};
@@ -21,7 +21,7 @@ use crate::gate::trace::TracedEdit;
 use super::judgement::catalogue;
 use super::trusted::{Trusted, Vantage, trusted_remote};
 use super::world::World;
-use super::{Error, publish, recorded, sessions};
+use super::{Error, narrow, publish, recorded, sessions};
 
 /// What is asked.
 #[derive(Clone, Debug, Default)]
@@ -97,12 +97,13 @@ fn committed(
     let words = names.iter().fold(Words::default(), Words::path);
     // Whether lines of a commit are known, a record of any file of it tells.
     let kept = world.marks.by_commit()?;
+    let narrows = trusted.policy.trust.narrow == Narrow::Signed;
     let words = commits
         .iter()
-        .filter(|commit| kept.contains_key(**commit))
+        .filter(|commit| narrows || kept.contains_key(**commit))
         .fold(words, |words, commit| words.id(commit.as_str()));
     let view = publish::ledger(world, trusted).read(&Wanted::About(words))?;
-    let mut known = recorded::of_ledger(view.records.iter().map(|it| &it.record));
+    let mut known = recorded::of_ledger(&view.records);
     let of_ledger: BTreeSet<Oid> = known.iter().filter_map(|it| it.commit.clone()).collect();
     let noted = recorded::of_notes(world, &commits)?;
     known.extend(noted.lines.into_iter().map(|(commit, lines)| Known {
@@ -120,7 +121,8 @@ fn committed(
         }
         Some(_) | None => History::default(),
     };
-    let signals = signals(world, &trusted.policy, &commits, kept, &of_ledger)?;
+    let mut signals = signals(world, &trusted.policy, &commits, kept, &of_ledger)?;
+    narrow_down(world, trusted, &mut signals, &view.records)?;
     let texts: Vec<String> =
         annotated.lines.iter().map(|it| String::from_utf8_lossy(&it.text).into_owned()).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -173,6 +175,23 @@ fn signals(
         }
     }
     Ok(signals)
+}
+
+/// Takes the trailers off commits that are narrowed to what is recorded of them.
+fn narrow_down(
+    world: &World,
+    trusted: &Trusted,
+    signals: &mut BTreeMap<Oid, Vec<Signal>>,
+    records: &[SignedRecord],
+) -> Result<(), Error> {
+    let all: Vec<(Oid, Vec<Signal>)> =
+        signals.iter().map(|(commit, marks)| (commit.clone(), marks.clone())).collect();
+    for commit in narrow::narrowed(world, trusted, Vantage::Clone, &all, records)?.keys() {
+        if let Some(marks) = signals.get_mut(commit) {
+            marks.retain(|it| it.kind != SignalKind::Trailer);
+        }
+    }
+    Ok(())
 }
 
 /// The approvals of these files that count by their signature: a human's of

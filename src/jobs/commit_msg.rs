@@ -10,7 +10,8 @@ use crate::adapters::{ancestors, fs};
 use crate::gate::attribution::{CommitAttribution, attribute_staged};
 use crate::gate::change::{Change, Commit, Identity, Oid};
 use crate::gate::disclosure;
-use crate::gate::policy::{DisclosureTrailer, Policy, Stage};
+use crate::gate::narrow;
+use crate::gate::policy::{DisclosureTrailer, Narrow, Policy, Stage};
 use crate::gate::recorded::RecordedLines;
 use crate::gate::signal::catalogue::Catalogue;
 use crate::gate::signal::{Signal, SignalKind, detect};
@@ -44,14 +45,23 @@ pub fn is_foreseen(env: &Env, file: &Path) -> bool {
 
 fn foreseen(env: &Env, file: &Path) -> Option<bool> {
     let glance = Glance::new(env)?;
-    let pending = Marks::open(&glance.common_dir, &glance.git_dir).pending().ok()??;
+    let marks = Marks::open(&glance.common_dir, &glance.git_dir);
+    let pending = marks.pending().ok()??;
     let foreseen = pending.foreseen?;
-    let same_run = pending.process? == ancestors::parent_process()?;
-    if !same_run || foreseen.index != fs::stamp(&glance.index)? {
+    let run = ancestors::parent_process()?;
+    if pending.process? != run || foreseen.index != fs::stamp(&glance.index)? {
         return Some(false);
     }
     let (author, committer) = match foreseen.messages {
-        Messages::All => return Some(true),
+        Messages::All => {
+            let quiet = pending.signals.is_empty()
+                && pending.lines.is_empty()
+                && Surroundings::near(env).marks(Catalogue::built_in()).is_empty();
+            if quiet && glance.git_dir == glance.common_dir {
+                marks.settle(run).ok();
+            }
+            return Some(true);
+        }
         Messages::Unmarked { author, committer } => (author, committer),
     };
     let bytes = fs::read(file, MESSAGE_LIMIT).ok()??;
@@ -70,6 +80,10 @@ fn foreseen(env: &Env, file: &Path) -> Option<bool> {
     let marked = !pending.signals.is_empty()
         || !Surroundings::near(env).marks(catalogue).is_empty()
         || !detect(catalogue, &commit).is_empty();
+    // The tree that git commits now is that of the index which pre-commit judged.
+    if !marked && pending.lines.is_empty() && glance.git_dir == glance.common_dir {
+        marks.settle(run).ok();
+    }
     Some(!marked)
 }
 
@@ -90,10 +104,11 @@ pub fn commit_msg(
     };
     let pending = world.marks.pending()?;
     let known = pending.as_ref().and_then(|pending| staged_of_this_run(world, pending));
-    let (marks, lines) = match pending {
-        Some(pending) => (pending.signals, pending.lines),
+    let (marks, lines) = match &pending {
+        Some(pending) => (pending.signals.clone(), pending.lines.clone()),
         None => (surroundings.marks(&catalogue(policy)), Vec::new()),
     };
+    let mut written = Vec::new();
     let mut message = String::from_utf8_lossy(&bytes).into_owned();
     // Only a message that can be written back byte for byte is added to.
     if policy.disclosure.write && std::str::from_utf8(&bytes).is_ok() {
@@ -111,15 +126,21 @@ pub fn commit_msg(
                 _ => format!("{}\n\n{cut_off}", disclosed.trim_end_matches('\n')),
             };
             fs::write(file, disclosed.as_bytes())?;
+            let without = signals(world, policy, &message, &[])?;
+            written = narrow::added(&without, &signals(world, policy, &disclosed, &[])?);
             message = disclosed;
         }
+    }
+    // Of an earlier attempt, something else may stand there.
+    if let Some(pending) = pending.filter(|it| it.written != written) {
+        world.marks.keep_pending(&Pending { written: written.clone(), ..pending })?;
     }
     if !judges_messages(policy) {
         return Ok(None);
     }
     let seen = signals(world, policy, &message, &marks)?;
     let newly_assisted = marks.is_empty() && seen.iter().any(Signal::assists);
-    let judgement = judge(world, &trusted, message, seen, &lines, known)?;
+    let judgement = judge(world, &trusted, message, seen, &lines, &written, known)?;
     Ok(Some(JudgedMessage { judgement, newly_assisted }))
 }
 
@@ -160,6 +181,7 @@ fn judge(
     message: String,
     seen: Vec<Signal>,
     lines: &[RecordedLines],
+    written: &[String],
     known: Option<Change>,
 ) -> Result<Judgement, Error> {
     let question = Question {
@@ -178,8 +200,21 @@ fn judge(
         None => staged(world, question.detail())?,
     };
     let commit = being_made(world, message)?;
-    // Lines that are known are marked below, and no others for their sake.
-    let covering = seen.iter().filter(|it| lines.is_empty() || it.kind != SignalKind::Session);
+    // Lines that are known are marked below, and no others for their sake; nor
+    // for the sake of our own trailer, where a person's word may narrow it.
+    let narrows = trusted.policy.trust.narrow == Narrow::Signed
+        && narrow::may_narrow(&seen, written, lines).is_ok();
+    let covering = seen.iter().filter(|it| match it.kind {
+        SignalKind::Session => lines.is_empty(),
+        SignalKind::Trailer => !narrows,
+        SignalKind::Identity
+        | SignalKind::Footer
+        | SignalKind::Branch
+        | SignalKind::Environment
+        | SignalKind::Process
+        | SignalKind::Note
+        | SignalKind::Review => true,
+    });
     let mut attribution = attribute_staged(&change, covering.cloned().collect());
     recorded::add(world, &change, lines, &recorded::OldNames::new(), &mut attribution)?;
     attribution.staged = seen.clone();
@@ -187,6 +222,7 @@ fn judge(
         commit: commit.id.clone(),
         assisted: attribution.assisted(),
         signals: seen,
+        narrowed_by: None,
     }];
     change.commits = vec![commit];
     question.judge_attributed(

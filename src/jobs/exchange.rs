@@ -49,7 +49,7 @@ pub struct Imported {
 pub fn export(world: &World, range: Option<&str>) -> Result<Exported, Error> {
     let trusted = Trusted::read(world, None, Vantage::Clone)?;
     let records = records(world, &trusted, range)?;
-    let known = of_ledger(records.iter().map(|it| &it.record));
+    let known = of_ledger(&records);
     let mut by_commit: BTreeMap<Oid, Vec<&Known>> = BTreeMap::new();
     for it in &known {
         if let Some(commit) = &it.commit {
@@ -191,7 +191,7 @@ pub fn import(world: &World, what: &Import<'_>) -> Result<Imported, Error> {
     };
     // What is there already is not written twice.
     let there = records(world, &trusted, None)?;
-    let there: BTreeSet<String> = of_ledger(there.iter().map(|it| &it.record))
+    let there: BTreeSet<String> = of_ledger(&there)
         .iter()
         .flat_map(|it| rows(std::slice::from_ref(it)))
         .filter_map(|row| serde_json::to_string(&row).ok())
@@ -210,7 +210,7 @@ pub fn import(world: &World, what: &Import<'_>) -> Result<Imported, Error> {
     }
     let mut unpublished = Vec::new();
     for (commit, lines) in &by_commit {
-        for body in bodies(commit, world.env.now, lines) {
+        for body in bodies(commit, world.env.now, lines, None) {
             let (record, bytes) = Record::write(&body).map_err(Error::repository)?;
             unpublished.push(Unpublished { id: record.id, bytes, signature: None });
         }

@@ -218,6 +218,15 @@ pub fn attributions<'a>(
     view(world, trusted, vantage, &Wanted::Attributions(words))
 }
 
+/// All withdrawals, and all waivers.
+pub fn withdrawals(
+    world: &World,
+    trusted: &Trusted,
+    vantage: Vantage<'_>,
+) -> Result<LedgerView, Error> {
+    view(world, trusted, vantage, &Wanted::About(Words::default()))
+}
+
 fn view(
     world: &World,
     trusted: &Trusted,

@@ -25,7 +25,7 @@ use crate::gate::weakening::guard;
 
 use super::trusted::{Trusted, Vantage, fetch_command};
 use super::world::World;
-use super::{Error, anchors, gather, recorded};
+use super::{Error, anchors, gather, narrow, recorded};
 
 /// The most files of which git is asked, line by line, where they come from;
 /// beyond it a file that an assisted commit touched counts whole.
@@ -106,6 +106,7 @@ impl Judgement {
             commit: commit.id.clone(),
             assisted: attribution.assisted(),
             signals: attribution.staged.clone(),
+            narrowed_by: None,
         }];
         let change = Change { commits: vec![commit], ..self.change.clone() };
         let case = Case { change: &change, attribution: &attribution, ..self.case() };
@@ -146,12 +147,14 @@ impl Question<'_> {
             // Whether lines of a commit are known, any record of it tells.
             signals.iter().filter(|(_, marks)| of_session(marks)).map(|(commit, _)| commit),
         )?;
-        let known = recorded::of_ledger(recorded.records.iter().map(|it| &it.record));
+        let known = recorded::of_ledger(&recorded.records);
         let commits = known.iter().filter_map(|it| it.commit.clone()).collect();
         let lines: Vec<RecordedLines> = known.into_iter().map(|it| it.lines).collect();
         // A commit whose lines are known is assisted in those; of one whose
         // lines were lost, all count.
-        let of_sessions = take_marks_of_sessions(&mut signals, &commits);
+        let narrowed =
+            narrow::narrowed(world, self.trusted, self.vantage, &signals, &recorded.records)?;
+        let of_sessions = take_marks_of_lines(&mut signals, &commits, &narrowed);
         if !lines.is_empty() || !of_sessions.is_empty() {
             sources.push("sessions".to_owned());
         }
@@ -160,6 +163,9 @@ impl Question<'_> {
         let mut attribution = attribute(&change, signals, &origins);
         for (commit, marks) in of_sessions {
             attribution.add_marks(&commit, marks);
+        }
+        for row in &mut attribution.commits {
+            row.narrowed_by = narrowed.get(&row.commit).cloned();
         }
         recorded::add(world, &change, &lines, &names, &mut attribution)?;
         let noted = recorded::of_notes(world, &change.commits.iter().map(|it| &it.id).collect())?;
@@ -258,6 +264,7 @@ impl Question<'_> {
             }
         }
         let mut notes = self.notes(&case);
+        notes.extend(narrowings(case.attribution));
         notes.extend(anchors::findings(world, self.trusted, &case, &evidence)?);
         if !self.server {
             notes.extend(unchecked(world, &case.change.commits)?);
@@ -308,20 +315,40 @@ fn of_session(marks: &[Signal]) -> bool {
     marks.iter().any(|it| it.kind == SignalKind::Session)
 }
 
-/// Takes away the marks of sessions on commits whose lines are known.
-fn take_marks_of_sessions(
+/// Takes away the marks of sessions on commits whose lines are known, and the
+/// trailers of those that are narrowed to them.
+fn take_marks_of_lines(
     signals: &mut [(Oid, Vec<Signal>)],
     known: &BTreeSet<Oid>,
+    narrowed: &BTreeMap<Oid, String>,
 ) -> Vec<(Oid, Vec<Signal>)> {
     let mut taken = Vec::new();
     for (commit, marks) in signals.iter_mut().filter(|(commit, _)| known.contains(commit)) {
-        let (of_sessions, others) =
-            std::mem::take(marks).into_iter().partition(|it| it.kind == SignalKind::Session);
+        let trailers = narrowed.contains_key(commit);
+        let (of_sessions, others) = std::mem::take(marks).into_iter().partition(|it| {
+            it.kind == SignalKind::Session || (trailers && it.kind == SignalKind::Trailer)
+        });
         *marks = others;
         taken.push((commit.clone(), of_sessions));
     }
     taken.retain(|(_, marks): &(Oid, Vec<Signal>)| !marks.is_empty());
     taken
+}
+
+/// Says on whose word a disclosure covers less than its commit.
+fn narrowings(attribution: &Attribution) -> Option<Finding> {
+    let words: BTreeSet<&str> =
+        attribution.commits.iter().filter_map(|it| it.narrowed_by.as_deref()).collect();
+    let count = attribution.commits.iter().filter(|it| it.narrowed_by.is_some()).count();
+    let commits = match count {
+        0 => return None,
+        1 => "1 commit".to_owned(),
+        more => format!("{more} commits"),
+    };
+    let people = words.into_iter().collect::<Vec<_>>().join(", ");
+    let message =
+        format!("the disclosure of {commits} covers the recorded lines alone, as {people} signed");
+    Some(Finding::block(Code::DisclosureNarrowed, message).at(Level::Note))
 }
 
 /// Adds the marks that this clone saw when the commits were made. Returns

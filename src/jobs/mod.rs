@@ -31,6 +31,7 @@ pub mod judgement;
 pub mod ledger;
 pub mod log;
 pub mod modules;
+pub mod narrow;
 pub mod policy;
 pub mod post_commit;
 pub mod pre_commit;

@@ -8,6 +8,7 @@ use crate::adapters::ancestors;
 use crate::adapters::env::Env;
 use crate::adapters::git::Glance;
 use crate::adapters::marks::Marks;
+use crate::gate::narrow::{Written, is_ambient};
 use crate::gate::policy::Policy;
 use crate::gate::signal::Signal;
 
@@ -24,8 +25,12 @@ fn settle(env: &Env) -> Option<()> {
     let pending = marks.pending().ok()??;
     let head = glance.head()?;
     let same_run = pending.process? == ancestors::parent_process()?;
-    // What is kept of lines goes the long way.
-    if !same_run || !pending.lines.is_empty() || glance.tree_of(&head)? != pending.tree {
+    // What is kept of lines, and what is signed, goes the long way.
+    if !same_run
+        || pending.signs
+        || !pending.lines.is_empty()
+        || glance.tree_of(&head)? != pending.tree
+    {
         return None;
     }
     let near = Surroundings::near(env);
@@ -41,14 +46,18 @@ pub fn post_commit(world: &World, surroundings: &Surroundings) -> Result<(), Err
     let tree = world.git.tree_of(&head)?;
     let pending = world.marks.pending()?;
     let checked = pending.as_ref().is_some_and(|pending| pending.tree == tree);
-    let marks = match pending {
-        Some(pending) if checked => {
-            recorded::bind(world, &head, &pending.lines)?;
-            pending.signals
-        }
-        Some(_) | None => Vec::new(),
+    let (marks, lines, written) = match pending {
+        Some(pending) if checked => (pending.signals, pending.lines, pending.written),
+        Some(_) | None => Default::default(),
     };
-    world.marks.bind(&head, &with_surroundings(marks, surroundings), checked)?;
+    let marks = with_surroundings(marks, surroundings);
+    // What an agent commits itself is its own as a whole, whoever signs for it.
+    let written = match written.is_empty() || marks.iter().any(is_ambient) {
+        true => None,
+        false => Some(Written { author: world.git.author(&head)?, trailers: written }),
+    };
+    recorded::bind(world, &head, &lines, written.as_ref())?;
+    world.marks.bind(&head, &marks, checked)?;
     world.marks.forget_pending()?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::commit_msg::being_made;
 use super::judgement::{Judgement, Question, catalogue};
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
-use super::{Error, recorded};
+use super::{Error, narrow, recorded};
 
 /// Judges what is staged at the commit stage, and keeps the marks until the
 /// commit has an id.
@@ -28,6 +28,8 @@ pub fn pre_commit(world: &World, surroundings: &Surroundings) -> Result<Judgemen
         tree: judgement.change.head_tree.clone(),
         signals: judgement.attribution.staged.clone(),
         lines,
+        written: Vec::new(),
+        signs: narrow::is_wanted(world)?,
         process: ancestors::parent_process(),
         staged: index.as_deref().and_then(|index| Staged::of(&judgement.change, index)),
         foreseen: foresee(world, &judgement, index)?,

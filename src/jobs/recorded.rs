@@ -1,7 +1,7 @@
 //! The lines that agents recorded: matched when a commit is made, kept in the
 //! ledger, found again in every later change.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::adapters::git::{Detail, GitError};
 use crate::adapters::store::Unpublished;
@@ -9,7 +9,8 @@ use crate::gate::attribution::Attribution;
 use crate::gate::blame::Known;
 use crate::gate::change::{Change, FileChange, LineRange, Oid, RepoPath};
 use crate::gate::matching::{MatchedRange, match_lines};
-use crate::gate::record::Record;
+use crate::gate::narrow::Written;
+use crate::gate::record::{Record, SignatureState, SignedRecord};
 use crate::gate::recorded::{self, RecordedLines, bodies, keep, locate, new_lines};
 use crate::gate::signal::{Signal, SignalKind, Strength};
 use crate::gate::told::lines::{Told, restored};
@@ -144,8 +145,13 @@ pub fn signals(kept: &[RecordedLines]) -> Vec<Signal> {
 }
 
 /// Keeps, until it is published, what was recorded of a commit's lines.
-pub fn bind(world: &World, commit: &Oid, kept: &[RecordedLines]) -> Result<(), Error> {
-    for body in bodies(commit, world.env.now, kept) {
+pub fn bind(
+    world: &World,
+    commit: &Oid,
+    kept: &[RecordedLines],
+    written: Option<&Written>,
+) -> Result<(), Error> {
+    for body in bodies(commit, world.env.now, kept, written) {
         let (record, bytes) = Record::write(&body).map_err(Error::repository)?;
         world.store.keep(&Unpublished { id: record.id, bytes, signature: None })?;
     }
@@ -266,11 +272,25 @@ fn is_text(file: &FileChange) -> bool {
 }
 
 /// What these records of the ledger tell of lines, each with its commit.
-pub fn of_ledger<'a>(records: impl Iterator<Item = &'a Record>) -> Vec<Known> {
-    let mut known = Vec::new();
-    for (commit, recorded) in records.filter_map(|record| recorded::read(&record.body)) {
-        let of = |lines| Known { commit: commit.clone(), lines, noted: false };
-        known.extend(recorded.into_iter().map(of));
+pub fn of_ledger(records: &[SignedRecord]) -> Vec<Known> {
+    let mut known: Vec<Known> = Vec::new();
+    let is_signed = |it: &&SignedRecord| matches!(it.signature, SignatureState::Good(_));
+    let (signed, unsigned): (Vec<_>, Vec<_>) = records.iter().partition(is_signed);
+    let read = |signed: &SignedRecord, known: &mut Vec<Known>| {
+        if let Some((commit, recorded)) = recorded::read(&signed.record.body) {
+            let of = |lines| Known { commit: commit.clone(), lines, noted: false };
+            known.extend(recorded.into_iter().map(of));
+        }
+    };
+    unsigned.into_iter().for_each(|it| read(it, &mut known));
+    let mut further = Vec::new();
+    signed.into_iter().for_each(|it| read(it, &mut further));
+    if !further.is_empty() {
+        // What somebody signed says what the hook recorded once more.
+        let said: HashSet<(Option<&Oid>, &RecordedLines)> =
+            known.iter().map(|it| (it.commit.as_ref(), &it.lines)).collect();
+        further.retain(|it| !said.contains(&(it.commit.as_ref(), &it.lines)));
+        known.extend(further);
     }
     known
 }

@@ -12,6 +12,7 @@ use crate::gate::record::{Body, Content, Record, Signer, SshSignature};
 
 use super::ambient::Surroundings;
 use super::judgement::catalogue;
+use super::narrow::Consent;
 use super::publish::ledger;
 use super::trusted::Trusted;
 use super::world::World;
@@ -41,6 +42,20 @@ impl Hand {
         given: Option<&Path>,
         surroundings: &Surroundings,
     ) -> Result<Hand, Error> {
+        Hand::take_for(world, policy, Consent::Asked(given), surroundings)
+    }
+
+    /// The same, perhaps of somebody who let their key be used before.
+    pub fn take_for(
+        world: &World,
+        policy: &Policy,
+        consent: Consent<'_>,
+        surroundings: &Surroundings,
+    ) -> Result<Hand, Error> {
+        let given = match consent {
+            Consent::Asked(given) => given,
+            Consent::Configured => None,
+        };
         if let Some(mark) = surroundings.marks(&catalogue(policy)).first() {
             return Err(Error::usage(format!(
                 "`{}` seems to be asking; only a person can countersign",
@@ -48,7 +63,7 @@ impl Hand {
             )));
         }
         let terminal = world.env.stdin_is_terminal;
-        if !terminal && given.is_none() {
+        if !terminal && given.is_none() && matches!(consent, Consent::Asked(_)) {
             let message = "there is no terminal here, so nobody can be asked to sign";
             return Err(Error::usage(message));
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use countersign::adapters::git::Git;
 use countersign::gate::change::{Oid, RepoPath};
 use countersign::gate::evidence::{BlobMerge, Merged};
 use proptest::prelude::*;
@@ -339,13 +340,18 @@ fn bytes(lines: &[u8], style: u8) -> Vec<u8> {
     bytes
 }
 
-/// The result of `git merge-file`; `None` where it conflicts.
-fn merge_file(repo: &TestRepo, [base, ours, theirs]: [&[u8]; 3]) -> Option<Vec<u8>> {
+/// The result of `git merge-file`; `None` where it conflicts, or does not know the algorithm.
+fn merge_file(
+    repo: &TestRepo,
+    [base, ours, theirs]: [&[u8]; 3],
+    algorithm: Option<&str>,
+) -> Option<Vec<u8>> {
     for (name, content) in [("base", base), ("ours", ours), ("theirs", theirs)] {
         repo.write(name, content);
     }
-    let mut command = repo.git_command(&["merge-file", "-p", "-q", "ours", "base", "theirs"]);
-    let output = command.output().unwrap();
+    let mut command = repo.git_command(&["merge-file", "-p", "-q"]);
+    command.args(algorithm.map(|it| format!("--diff-algorithm={it}")));
+    let output = command.args(["ours", "base", "theirs"]).output().unwrap();
     (output.status.code() == Some(0)).then_some(output.stdout)
 }
 
@@ -363,17 +369,28 @@ fn merge_tree(repo: &TestRepo, blobs: [&Oid; 3]) -> Option<Oid> {
     (output.status.code() == Some(0)).then(|| repo.oid(&format!("{tree}:f")))
 }
 
-#[test]
-fn carrying_agrees_with_git_merge_file_and_never_differs_from_merge_tree() {
-    let repo = TestRepo::new();
-    let has_merge_tree = {
-        let output = repo.git_command(&["merge-tree", "-h"]).output().unwrap();
-        let help = [output.stdout, output.stderr].concat();
-        String::from_utf8_lossy(&help).contains("merge-base")
+/// The merge of these blobs as the proof asks for it, and the object that
+/// `git merge-file` gives, if it gives one.
+fn proven(repo: &TestRepo, git: &Git, files: [&[u8]; 3]) -> (BlobMerge, bool) {
+    let oracle = merge_file(repo, files, None);
+    let blob = |bytes: &[u8]| {
+        let id = repo.git_with_input(&["hash-object", "-w", "--stdin"], bytes);
+        Oid::parse(&id).unwrap()
     };
-    if !has_merge_tree {
-        crate::fixture::skipped("this git has no `merge-tree --merge-base`");
-    }
+    let expected = oracle.clone().unwrap_or_else(|| b"nobody wrote this".to_vec());
+    let [base, ours, theirs] = files.map(blob);
+    let merge = BlobMerge { base, ours, theirs, result: blob(&expected) };
+    let answers = git.merge_blobs(&BTreeSet::from([merge.clone()])).unwrap();
+    let answer = answers[&merge].as_ref().unwrap();
+    let equal = matches!(answer, Merged::Equal { .. });
+    assert_eq!(equal, oracle.is_some(), "{answer:?}: {files:?}");
+    (merge, equal)
+}
+
+/// What carries is what `git merge-file` gives, in every case.
+#[test]
+fn carrying_agrees_with_git_merge_file() {
+    let repo = TestRepo::new();
     let git = repo.open();
     let cases = text()
         .prop_flat_map(|base| (Just(base.clone()), edited(base.clone()), edited(base), 0..4_u8));
@@ -382,33 +399,40 @@ fn carrying_agrees_with_git_merge_file_and_never_differs_from_merge_tree() {
     let dice = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let result =
         TestRunner::new_with_rng(config, dice).run(&cases, |(base, ours, theirs, style)| {
-            let files = [&base, &ours, &theirs].map(|lines| bytes(lines, style));
-            let [base, ours, theirs] = &files;
-            let oracle = merge_file(&repo, [base, ours, theirs]);
-            let blob = |bytes: &[u8]| {
-                let id = repo.git_with_input(&["hash-object", "-w", "--stdin"], bytes);
-                Oid::parse(&id).unwrap()
-            };
-            let expected = oracle.clone().unwrap_or_else(|| b"nobody wrote this".to_vec());
-            let merge = BlobMerge {
-                base: blob(base),
-                ours: blob(ours),
-                theirs: blob(theirs),
-                result: blob(&expected),
-            };
-            let answers = git.merge_blobs(&BTreeSet::from([merge.clone()])).unwrap();
-            let answer = answers[&merge].as_ref().unwrap();
-            let equal = matches!(answer, Merged::Equal { .. });
-            prop_assert_eq!(equal, oracle.is_some(), "{:?}", answer);
-            if has_merge_tree
-                && equal
-                && let Some(tree) = merge_tree(&repo, [&merge.base, &merge.ours, &merge.theirs])
-            {
-                prop_assert_eq!(&tree, &merge.result);
-            }
+            let [base, ours, theirs] = [&base, &ours, &theirs].map(|lines| bytes(lines, style));
+            proven(&repo, &git, [&base, &ours, &theirs]);
             Ok(())
         });
     result.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// `git merge-file` compares by Myers' algorithm, and `git merge`, `rebase` and
+/// `merge-tree` by the histogram: where lines repeat, each can align them in its
+/// own way, and both can be clean and differ. What carries is the first one's
+/// result alone; the other's is a change that nobody approved.
+#[test]
+fn where_lines_repeat_one_of_two_clean_merges_carries() {
+    let repo = TestRepo::new();
+    let git = repo.open();
+    let base = "\na\nif x {\n}\nif x {\n    a\n";
+    let ours = "\na\n}\nif x {\n    a\nb\n}\n";
+    let theirs = "a\n}\na\nif x {\n}\n    a\nb\n}\n";
+    let files = [base, ours, theirs].map(str::as_bytes);
+    let (merge, clean) = proven(&repo, &git, files);
+    assert!(clean);
+    assert_eq!(merge_file(&repo, files, None).unwrap(), theirs.as_bytes());
+    let Some(tree) = merge_tree(&repo, [&merge.base, &merge.ours, &merge.theirs]) else { return };
+    if tree == merge.result {
+        // A git that merges otherwise than those of today.
+        return;
+    }
+    let other = BlobMerge { result: tree, ..merge };
+    let answers = git.merge_blobs(&BTreeSet::from([other.clone()])).unwrap();
+    assert!(matches!(answers[&other], Ok(Merged::Differs)));
+    // It is the algorithm alone: git before 2.44 cannot be asked for it.
+    let by_histogram = merge_file(&repo, files, Some("histogram"));
+    let other = repo.git(&["cat-file", "blob", other.result.as_str()]);
+    assert!(by_histogram.is_none_or(|it| it == format!("{other}\n").into_bytes()));
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn check_with(repo: &TestRepo, git: &Git) {
         let index = std::fs::read(&git.layout().index).unwrap();
         assert_eq!(staged(git), "M a.rs +4 -1\nA new +1-2 -0\n");
         assert_eq!(std::fs::read(&git.layout().index).unwrap(), index);
-        assert_eq!(git.staged_tree().unwrap(), repo.oid_of_index());
+        assert_eq!(git.staged(None, Detail::Files).unwrap().head_tree, repo.oid_of_index());
     }
 }
 
@@ -188,7 +188,7 @@ fn index_file_of_a_running_commit() {
     repo.git(&["read-tree", "HEAD"]);
     repo.write("b.txt", "two\n").git(&["add", "b.txt"]);
     assert_eq!(staged(&repo.open()), "M b.txt +1 -1\n");
-    assert_eq!(repo.open().staged_tree().unwrap(), repo.oid_of_index());
+    assert_eq!(repo.open().staged(None, Detail::Files).unwrap().head_tree, repo.oid_of_index());
 }
 
 #[test]
@@ -233,8 +233,8 @@ fn sparse_index() {
         "M in/x +1 -1\n"
     );
     assert_eq!(staged(&git), "A in/y +1 -0\n");
-    assert_eq!(git.staged_tree().unwrap(), repo.oid_of_index());
-    assert_eq!(repo.open().staged_tree().unwrap(), repo.oid_of_index());
+    assert_eq!(git.staged(None, Detail::Files).unwrap().head_tree, repo.oid_of_index());
+    assert_eq!(repo.open().staged(None, Detail::Files).unwrap().head_tree, repo.oid_of_index());
 }
 
 #[test]
@@ -370,7 +370,7 @@ fn a_partial_clone_fetches_nothing() {
         // What is staged needs no old blob that was never there.
         clone.write("new", "x\n").git(&["add", "new"]);
         assert_eq!(staged(&git), "A new +1 -0\n");
-        assert_eq!(git.staged_tree().unwrap(), clone.oid_of_index());
+        assert_eq!(git.staged(None, Detail::Files).unwrap().head_tree, clone.oid_of_index());
     }
 }
 

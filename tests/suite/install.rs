@@ -153,7 +153,7 @@ fn a_shim_of_another_version_is_replaced() {
     install(&repo);
     let path = repo.path().join(".git/hooks/pre-commit");
     let shim = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, shim.replace("version 1:", "version 0:")).unwrap();
+    std::fs::write(&path, shim.replace("version 2:", "version 0:")).unwrap();
     install(&repo);
     assert_eq!(std::fs::read_to_string(&path).unwrap(), shim);
     assert!(!path.with_file_name("pre-commit.countersign-chained").exists());
@@ -468,7 +468,7 @@ fn the_doctor_sees_what_would_not_run() {
     check_broken(
         |hooks| {
             let text = std::fs::read_to_string(hooks.join("pre-push")).unwrap();
-            std::fs::write(hooks.join("pre-push"), text.replace("version 1:", "version 7:"))
+            std::fs::write(hooks.join("pre-push"), text.replace("version 2:", "version 7:"))
                 .unwrap();
         },
         &["shim-outdated"],
@@ -552,11 +552,11 @@ fn the_doctor_tells_people_what_runs() {
         succeeds(repo.countersign(&["doctor"])),
         format!(
             "git {git}, mode shim, hooks folder {hooks}\n  \
-               pre-commit        shim 1 -> {program}\n  \
-               commit-msg        shim 1 -> {program}\n  \
-               pre-merge-commit  shim 1 -> {program}\n  \
-               pre-push          shim 1 -> {program}, after {hooks}/pre-push.countersign-chained\n  \
-               post-commit       shim 1 -> {program}\n\
+               pre-commit        shim 2 -> {program}\n  \
+               commit-msg        shim 2 -> {program}\n  \
+               pre-merge-commit  shim 2 -> {program}\n  \
+               pre-push          shim 2 -> {program}, after {hooks}/pre-push.countersign-chained\n  \
+               post-commit       shim 2 -> {program}\n\
              no policy at the trusted ref yet: the built-in default observes, and blocks nothing\n\
              every hook runs countersign\n",
             hooks = hooks.display()

@@ -288,6 +288,43 @@ fn a_malformed_record_costs_only_itself() {
     assert_eq!(bo.ledger().read(&Wanted::All).unwrap().unreadable.len(), 4);
 }
 
+/// The index of a clone that reads as the ledger grows says what that of a
+/// clone says which reads it whole.
+#[test]
+fn an_index_that_grew_is_the_one_that_is_made_at_once() {
+    let (one, two, bare) = two_clones();
+    let (ana, bo) = (Clone::of(&one, Some("origin")), Clone::of(&two, Some("origin")));
+    let numbered = |from: usize, to: usize| (from..to).map(|it| it.to_string()).collect::<Vec<_>>();
+    let mut expected = BTreeSet::new();
+    // Beyond a thousand, what was added is put to the rest.
+    for (from, to) in [(0, 3), (3, 4), (4, 900), (900, 1_200), (1_200, 1_201)] {
+        let names = numbered(from, to);
+        ana.append(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        ana.ledger().sync(NOW).unwrap();
+        expected.extend(names);
+        two.git(&["fetch", "-q", "origin"]);
+        assert_eq!(bo.names(), expected);
+        assert_eq!(ana.names(), expected);
+    }
+    // What only this clone has stands beside it, and goes over into it.
+    bo.append(&["own"]);
+    expected.insert("own".to_owned());
+    assert_eq!(bo.names(), expected);
+    bo.ledger().sync(NOW).unwrap();
+    assert_eq!(bo.names(), expected);
+    let whole = bare.clone_as("whole", &[]);
+    assert_eq!(Clone::of(&whole, Some("origin")).names(), expected);
+    // A cache that is cut off, or whose other half is another's, is made anew.
+    let cache = two.path().join(".git/countersign/cache");
+    for name in ["ledger-4", "ledger-4-added"] {
+        let bytes = std::fs::read(cache.join(name)).unwrap();
+        std::fs::write(cache.join(name), &bytes[..bytes.len() - 1]).unwrap();
+        assert_eq!(bo.names(), expected, "{name}");
+        std::fs::remove_file(cache.join(name)).unwrap();
+        assert_eq!(bo.names(), expected, "{name}");
+    }
+}
+
 #[test]
 fn a_push_may_only_add_records() {
     let repo = TestRepo::new();

@@ -596,7 +596,6 @@ Block duplicate-key people.bo: the key `SHA256:hKO/G/jhx3LI8vyXvRXWTfrrArgfnZCVv
 Warn duplicate-email people.bo: the address `ana@example.com` stands at `ana`, `bo`
 Warn empty-group groups.nobody: this group has no members
 Warn target-unprotected trust: `protect` does not name the target, `refs/heads/main`
-Note not-evaluable trust: `narrow = "signed"` narrows nothing in this version: declared marks cover whole commits
 Warn rule-asks-nothing rule nothing: this rule neither requires nor denies anything
 Warn unknown-agent rule nothing: no agent has the id `klaude`
 Block group-too-small rule many: 3 approval(s) of `senior` are asked for, and 0 of them are humans with a key: nobody could satisfy it
@@ -628,6 +627,40 @@ Warn group-too-small rule a: 1 approval(s) of all people are asked for, and 1 of
 "#]]
     );
     snapbox::assert_data_eq!(lint_text(&solo(true), &[]), snapbox::str![]);
+}
+
+#[test]
+fn a_push_that_waits_for_ci_is_found_with_the_words_that_help() {
+    let policy = |stage: &str, accept: &str| {
+        format!(
+            "[people.ci]\nkind = \"service\"\n[[rule]]\nid = \"tested\"\n\
+             require.tests = {{ names = [\"unit\", \"lint\"]{stage} }}\nrequire.coverage = {{ min = 0.85{stage} }}\n\
+             require.preview = [\"plan\"]\n[test.lint]\nrun = \"true\"\n\
+             [test.unit]\nrun = \"true\"\naccept = {accept}\nreports = {{ coverage = \"lcov.info\" }}\n\
+             [preview.plan]\nengine = \"terraform\"\nrun = \"true\"\naccept = [\"ci\"]\n"
+        )
+    };
+    let found = |text: &str| {
+        let text = lint_text(text, &[]);
+        let lines = text.lines().filter(|line| line.contains("push-waits-for-ci"));
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    snapbox::assert_data_eq!(
+        found(&policy("", "[\"ci\"]")),
+        snapbox::str![[r#"
+Warn push-waits-for-ci rule tested: of `unit` only CI's results count, and a push asks for them before CI has seen the change: write `require.tests = { names = ["unit", "lint"], stage = "merge" }`
+Warn push-waits-for-ci rule tested: of `unit` only CI's results count, and a push asks for them before CI has seen the change: write `require.coverage = { min = 0.85, stage = "merge" }`
+
+"#]]
+    );
+    // What it says to write helps, and where people's own runs count there is nothing to find.
+    assert_eq!(found(&policy(", stage = \"merge\"", "[\"ci\"]")), "");
+    assert_eq!(found(&policy("", "[\"local\", \"ci\"]")), "");
+    let early = policy("", "[\"local\"]").replace(
+        "require.preview = [\"plan\"]",
+        "require.preview = { names = [\"plan\"], stage = \"push\" }",
+    );
+    assert!(found(&early).contains("`plan`"), "{}", found(&early));
 }
 
 #[test]

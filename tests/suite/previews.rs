@@ -105,11 +105,13 @@ plan: 3 deletes in 3 places
   delete  aws_security_group_rule  module.edge[\"eu-west-1\"].aws_security_group_rule.in       eu-west-1
   delete  aws_security_group_rule  module.edge[\"us-east-1\"].aws_security_group_rule.in       us-east-1
 ✗ deletes 3 (limit 0)
-✗ protected, 1 of bo: delete module.edge[\"ap-southeast-2\"].aws_security_group_rule.in in ap-southeast-2, delete module.edge[\"eu-west-1\"].aws_security_group_rule.in in eu-west-1, delete module.edge[\"us-east-1\"].aws_security_group_rule.in in us-east-1
+✗ protected, 1 of bo: 3, first module.edge[\"ap-southeast-2\"].aws_security_group_rule.in
 ";
     assert!(said.text.starts_with(expected), "{}", said.text);
     let said = blocked(&shop, &["preview-over-limit"]);
     assert!(said.text.contains("3 deletes in 3 places"), "{}", said.text);
+    let does = "      does:  delete module.edge[\"ap-southeast-2\"].aws_security_group_rule.in in ap-southeast-2\n             delete ";
+    assert!(said.text.contains(does), "{}", said.text);
 
     // Ana is in the rule's group, and nobody of the protected type's.
     approve(&shop.ana, "ana", None);
@@ -126,6 +128,42 @@ plan: 3 deletes in 3 places
     shop.ana.git(&["reset", "-q", "--hard", "HEAD^"]);
     let said = shop.push(&["origin", "topic:main"]);
     assert!(said.passes(), "{}", said.text);
+}
+
+#[test]
+fn a_hundred_resources_fit_a_screen_and_stand_in_the_json() {
+    let policy = POLICY.replace("places = 3", "places = 1")
+        + "[[preview.plan.protect]]\n"
+        + "types = [\"aws_*\"]\nactions = [\"delete\"]\nfrom = [\"bo\"]\n";
+    let policy = policy.replace(
+        "protect = [{ types = [\"aws_security_group*\"], actions = [\"delete\", \"replace\", \"removal\", \"forget\"], from = [\"bo\"] }]\n",
+        "",
+    );
+    let change = |number: usize| {
+        let name = format!("module.edge[\"{number:03}\"].aws_instance.{}", "x".repeat(60));
+        json!({ "address": name, "mode": "managed", "type": "aws_instance",
+            "change": { "actions": ["delete"], "before": { "a": 1 }, "after": null } })
+    };
+    let changes: Vec<Value> = (0..100).map(change).collect();
+    let plan = json!({ "format_version": "1.2", "terraform_version": "1.9.0", "resource_changes": changes });
+    let Some(shop) = incident_of(&policy, &plan.to_string()) else { return };
+    approve(&shop.ana, "ana", None);
+    approve(&shop.ana, "bo", None);
+    countersign(&shop.ana, &["preview", "-q"]);
+    let said = blocked(&shop, &["preview-over-limit"]);
+    let longest = said.text.lines().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest <= 280 && said.text.lines().count() <= 30, "{longest}: {}", said.text);
+    assert!(said.text.contains("100 protected resources"), "{}", said.text);
+    let more = "… and 94 more: `countersign check --format json`";
+    assert!(said.text.contains(more), "{}", said.text);
+    let json = countersign(&shop.ana, &["check", "--format", "json"]);
+    let report: Value = serde_json::from_str(&json.text).unwrap();
+    let obligations = report["obligations"].as_array().unwrap();
+    let preview = obligations.iter().find(|it| it["requirement"] == "preview").unwrap();
+    let resources = preview["resources"].as_array().unwrap();
+    assert_eq!(resources.len(), 100);
+    let last = resources[99].as_str().unwrap();
+    assert!(last.starts_with("delete module.edge[\"099\"].aws_instance.xxx"), "{last}");
 }
 
 /// What `preview --plan` and then `check` say of a plan once bo and ana approved the content.

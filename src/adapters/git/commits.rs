@@ -4,6 +4,7 @@ use std::io::BufRead;
 
 use super::{Git, GitError, unexpected};
 use crate::gate::change::{Commit, Identity, Oid};
+use crate::gate::narrow;
 
 /// The most that one commit (its message, above all) may hold. A longer one is an
 /// error: a shortened message would hide its trailers.
@@ -231,6 +232,14 @@ impl Git {
             text.rsplit_once("> ")?.1.split(' ').next()?.parse().ok()
         });
         Ok(time.unwrap_or(0))
+    }
+
+    /// Returns a hash of who made a commit and when, see [`narrow::author`].
+    pub fn author(&self, commit: &Oid) -> Result<String, GitError> {
+        let (_, bytes) = self.object(commit, COMMIT_LIMIT)?;
+        let mut header = bytes.split(|&byte| byte == b'\n').take_while(|line| !line.is_empty());
+        let author = header.find_map(|line| line.strip_prefix(b"author "));
+        Ok(narrow::author(author.unwrap_or_default()))
     }
 
     /// Returns how many commits there are.

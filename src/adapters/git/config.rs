@@ -6,10 +6,25 @@ use super::{Git, GitError};
 /// The arguments that list all of it.
 pub(super) const LIST: [&str; 3] = ["config", "--list", "-z"];
 
+/// What the hooks of a commit ask for: these sections alone are remembered from
+/// one hook to the next.
+pub(super) const SECTIONS: [&str; 8] = [
+    "author.",
+    "branch.",
+    "committer.",
+    "core.",
+    "countersign.",
+    "extensions.",
+    "remote.",
+    "user.",
+];
+
 /// Every key and value, in the order in which later ones win.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     entries: Vec<(String, Option<String>)>,
+    /// Holds [`SECTIONS`] only.
+    partial: bool,
 }
 
 impl Config {
@@ -24,7 +39,22 @@ impl Config {
                 None => (entry.to_owned(), None),
             })
             .collect();
-        Config { entries }
+        Config::of(entries)
+    }
+
+    /// Keys and values, the winning ones last.
+    pub(super) fn of(entries: Vec<(String, Option<String>)>) -> Config {
+        Config { entries, partial: false }
+    }
+
+    /// The same as [`Config::parse`], of [`SECTIONS`] alone.
+    pub(super) fn parse_part(bytes: &[u8]) -> Config {
+        Config { partial: true, ..Config::parse(bytes) }
+    }
+
+    /// Asking for what is not remembered would read as "not set".
+    fn covers(&self, key: &str) -> bool {
+        !self.partial || SECTIONS.iter().any(|section| key.starts_with(section))
     }
 
     /// Returns the value that wins; `None` if the key is not set. A key
@@ -36,6 +66,7 @@ impl Config {
     /// Returns the value of whichever of these keys was set last, each as git
     /// lists it (in lower case).
     pub fn last_of(&self, keys: &[&str]) -> Option<&str> {
+        debug_assert!(keys.iter().all(|key| self.covers(key)), "{keys:?} are not remembered");
         let set = self.entries.iter().rfind(|(name, _)| keys.contains(&name.as_str()));
         set.map(|(_, value)| value.as_deref().unwrap_or_default())
     }
@@ -43,6 +74,7 @@ impl Config {
     /// Returns every value of a key, the winning one last.
     pub fn get_all(&self, key: &str) -> impl Iterator<Item = &str> {
         let key = normal(key);
+        debug_assert!(self.covers(&key), "{key} is not remembered");
         self.entries
             .iter()
             .filter(move |(name, _)| *name == key)
@@ -53,6 +85,7 @@ impl Config {
     /// and a key without a value are true. Other words are an error.
     pub fn bool(&self, key: &str) -> Result<Option<bool>, GitError> {
         let name = normal(key);
+        debug_assert!(self.covers(&name), "{name} is not remembered");
         let Some((_, value)) = self.entries.iter().rfind(|(it, _)| *it == name) else {
             return Ok(None);
         };
@@ -90,6 +123,7 @@ impl Config {
     /// Returns the middle parts of all keys `section.<middle>.name`: the names
     /// of remotes are `subsections("remote", "url")`.
     pub fn subsections<'a>(&'a self, section: &str, name: &str) -> Vec<&'a str> {
+        debug_assert!(self.covers(&format!("{section}.")), "{section} is not remembered");
         let mut found = Vec::new();
         for (key, _) in &self.entries {
             let middle = key

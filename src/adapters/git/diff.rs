@@ -90,6 +90,9 @@ impl Git {
         new: &Oid,
         detail: Detail,
     ) -> Result<Vec<FileChange>, GitError> {
+        if let Some(files) = self.known_differences(old, new, detail) {
+            return Ok(files);
+        }
         let call = self.call().args(["diff-tree", "-r"]);
         let call = with_detail(call, detail).args([old.as_str(), new.as_str(), "--"]);
         self.read_differences(call, detail)
@@ -103,11 +106,30 @@ impl Git {
             Some(base) => base.clone(),
             None => self.empty_tree(),
         };
-        let call = self.call().args(["diff-index", "--cached", "--ita-invisible-in-index"]);
-        let call = with_detail(call, detail).args([base.as_str(), "--"]);
-        let files = self.read_differences(call, detail)?;
-        let tree = self.staged_tree()?;
+        let cached = self.cached_tree()?;
+        let known = cached.as_ref().and_then(|tree| self.known_differences(&base, tree, detail));
+        let files = match known {
+            Some(files) => files,
+            None => {
+                let call = self.call().args(["diff-index", "--cached", "--ita-invisible-in-index"]);
+                let call = with_detail(call, detail).args([base.as_str(), "--"]);
+                self.read_differences(call, detail)?
+            }
+        };
+        let tree = match cached {
+            Some(tree) => tree,
+            None => self.written_tree()?,
+        };
         Ok(Change { base, head: tree.clone(), head_tree: tree, commits: Vec::new(), files })
+    }
+
+    /// The files that differ between two commits or trees, where they can be told
+    /// without git.
+    fn known_differences(&self, old: &Oid, new: &Oid, detail: Detail) -> Option<Vec<FileChange>> {
+        match detail {
+            Detail::Files => self.compare_trees(&self.tree_of(old).ok()?, &self.tree_of(new).ok()?),
+            Detail::Lines => None,
+        }
     }
 
     fn read_differences(&self, call: Call, detail: Detail) -> Result<Vec<FileChange>, GitError> {

@@ -56,18 +56,21 @@ pub fn dirty(top: &Path) -> Result<Vec<Dirty>, GitError> {
 }
 
 impl Git {
-    /// Returns the tree of what is staged. `git commit` leaves its id in the
-    /// index before it calls hooks, and it is read from there; else `git
-    /// write-tree` tells it from a copy of the index, with a scratch folder for
-    /// objects, so that neither the index nor the object store is written: the
-    /// tree of an index that no `git commit` works on may be in no object store.
-    pub fn staged_tree(&self) -> Result<Oid, GitError> {
-        let Some(index) = fs::read(&self.layout().index, INDEX_LIMIT)? else {
-            return Ok(self.empty_tree());
-        };
-        match cached_tree(&index, self.layout().sha256) {
-            Some(tree) => Ok(tree),
-            None => self.write_tree_aside(&index),
+    /// Returns the tree of what is staged, whose id `git commit` leaves in the
+    /// index before it calls hooks. `None`: no id is there, or it is out of date.
+    pub(super) fn cached_tree(&self) -> Result<Option<Oid>, GitError> {
+        let index = fs::read(&self.layout().index, INDEX_LIMIT)?;
+        Ok(index.and_then(|index| cached_tree(&index, self.layout().sha256)))
+    }
+
+    /// Has `git write-tree` tell the tree of what is staged from a copy of the
+    /// index, with a scratch folder for objects, so that neither the index nor
+    /// the object store is written: the tree of an index that no `git commit`
+    /// works on may be in no object store.
+    pub(super) fn written_tree(&self) -> Result<Oid, GitError> {
+        match fs::read(&self.layout().index, INDEX_LIMIT)? {
+            Some(index) => self.write_tree_aside(&index),
+            None => Ok(self.empty_tree()),
         }
     }
 

@@ -1,10 +1,13 @@
 //! The repository under judgment.
 //!
-//! git's own plumbing is the truth: the index, configuration, lists of refs,
-//! differences and walks are always asked of git, with one process for a
-//! question and never one for a commit. `git2`, at home only here, reads and
-//! writes objects by id in process, and reads single refs that are files; what it cannot open goes through plumbing as well, so that its
-//! refusal is never taken for an empty answer.
+//! git's own plumbing is the truth: configuration, lists of refs, lines that
+//! differ and walks are always asked of git, with one process for a question and
+//! never one for a commit. `git2`, at home only here, reads and writes objects by
+//! id in process, and reads single refs that are files; what it cannot open goes
+//! through plumbing as well, so that its refusal is never taken for an empty
+//! answer. Which files differ between two trees is told from the trees as far as
+//! they are as git writes them. The hooks of a commit remember what git told of
+//! its configuration, for as long as none of its files changes.
 
 mod annotate;
 mod commits;
@@ -21,10 +24,12 @@ mod objects;
 mod origin;
 mod push;
 mod refs;
+mod remembered;
 mod remote;
 mod signed;
 mod start;
 mod tree;
+mod trees;
 
 use std::ffi::OsString;
 use std::io::BufRead;
@@ -179,8 +184,9 @@ impl Git {
         Git::open_in(dir, Surroundings::Own(variables.into_iter().collect()))
     }
 
-    /// Opens the repository from one of git's hooks: where it is of the plain
-    /// kind, its configuration is all that git is asked for.
+    /// Opens the repository from one of a commit's hooks: where it is of the
+    /// plain kind, its configuration is all that git is asked for, and not even
+    /// that where an earlier hook asked and nothing has changed since.
     pub fn open_in_hook(env: &Env) -> Result<Git, GitError> {
         match Git::at_a_glance(env)? {
             Some(git) => Ok(git),
@@ -192,11 +198,17 @@ impl Git {
     fn at_a_glance(env: &Env) -> Result<Option<Git>, GitError> {
         let Some((glance, head)) = Glance::plain(env) else { return Ok(None) };
         let surroundings = Surroundings::Inherited;
-        let bytes = match surroundings.read_only(&env.dir).args(config::LIST).run()? {
-            Output { code: Some(0), stdout, .. } => stdout,
-            _ => return Ok(None),
+        let config = match remembered::recall(env, &glance.common_dir) {
+            Some(config) => config,
+            None => match surroundings.read_only(&env.dir).args(remembered::LIST).run()? {
+                Output { code: Some(0), stdout, .. } => {
+                    remembered::remember(env, &glance.common_dir, &stdout);
+                    let Some(config) = remembered::read(&stdout) else { return Ok(None) };
+                    config
+                }
+                _ => return Ok(None),
+            },
         };
-        let config = Config::parse(&bytes);
         let sha256 = head.as_str().len() == 64;
         if !config.is_plain() || sha256 != config.says_sha256() {
             return Ok(None);

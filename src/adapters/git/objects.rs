@@ -376,7 +376,8 @@ impl Git {
             return Ok(());
         }
         let input: String = oids.iter().map(|oid| format!("{oid}\n")).collect();
-        let call = self.call().args(["cat-file", "--batch"]).stdin(input);
+        // Everything is asked at once, so that nobody waits for what stands in a buffer.
+        let call = self.call().args(["cat-file", "--batch", "--buffer"]).stdin(input);
         self.stream(call.clone(), |reader| {
             for oid in oids {
                 let mut header = Vec::new();
@@ -414,7 +415,7 @@ pub(super) fn hex_sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(digest: &[u8]) -> String {
+pub(super) fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -2,32 +2,34 @@
 //! reads only the records that it wants: those alone are parsed whole, and
 //! verified (`verified`).
 //!
-//! A text file, a line a record: `<type> <words> <id> <path> <blob> <signature
-//! blob>`, or `! <why>` for what is no record. It is a cache: one that does not
-//! read is made anew.
+//! Two files: one holds what stood at some tip and is written rarely, the other
+//! what was added since. They are caches: what does not read is made anew.
 
+use super::segment::Segment;
 use super::verified::Verified;
 use super::wanted::{Wanted, glance};
-use super::{Ledger, LedgerError, MAX_NAMED, Pair, RECORDS, Tips, pair};
+use super::{Ledger, LedgerError, MAX_NAMED, RECORDS, Tips, pair};
+use crate::adapters::fs::FsError;
 use crate::adapters::git::Detail;
 use crate::adapters::signature;
+use crate::adapters::store::Store;
 use crate::gate::change::{Entry, FileStatus, Oid, RepoPath, printable};
-use crate::gate::record::{MAX_BYTES, Record, RecordType, SignatureState};
+use crate::gate::record::{MAX_BYTES, Record, SignatureState};
 
-/// The cache's name; a new format takes a new one.
-const NAME: &str = "ledger-3";
+/// The caches' names; a new format takes new ones.
+const NAME: &str = "ledger-4";
+const ADDED: &str = "ledger-4-added";
 
-const HEADER: &str = "countersign ledger index 3";
+/// What was added since is put to the rest from so many records on, if it is
+/// also an eighth of them.
+const MANY_ADDED: usize = 1_000;
 
 /// The index.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Index {
-    /// The tip whose records `lines` are about.
-    base: Option<Oid>,
-    lines: String,
-    /// The other tip, and the records that only it has.
-    side: Option<Oid>,
-    side_lines: String,
+    rest: Segment,
+    /// What comes after it, and what only the other tip has.
+    added: Segment,
 }
 
 /// One record's line.
@@ -35,7 +37,7 @@ pub(super) struct Index {
 pub(super) struct Line {
     pub(super) id: String,
     /// Where it stands in the ledger's tree.
-    path: String,
+    pub(super) path: String,
     pub(super) blob: Oid,
     pub(super) signature_blob: Option<Oid>,
 }
@@ -51,16 +53,16 @@ pub(super) struct Examined {
 
 impl Index {
     /// The lines of the records that are wanted.
-    pub(super) fn wanted(&self, wanted: &Wanted) -> Vec<Line> {
-        let lines = self.lines.lines().chain(self.side_lines.lines());
-        lines.filter_map(|line| parse_line(line, wanted)).collect()
+    pub(super) fn wanted(&self, wanted: &Wanted) -> Result<Vec<Line>, FsError> {
+        let mut lines = self.rest.wanted(wanted)?;
+        lines.extend(self.added.wanted(wanted)?);
+        Ok(lines)
     }
 
     /// Why which file is no record.
     pub(super) fn unreadable(&self) -> Vec<String> {
-        let lines = self.lines.lines().chain(self.side_lines.lines());
-        let mut why: Vec<String> =
-            lines.filter_map(|line| line.strip_prefix("! ")).map(str::to_owned).collect();
+        let lines = self.rest.strange().lines().chain(self.added.strange().lines());
+        let mut why: Vec<String> = lines.map(str::to_owned).collect();
         if why.len() > MAX_NAMED {
             let more = why.len() - MAX_NAMED;
             why.truncate(MAX_NAMED);
@@ -69,29 +71,27 @@ impl Index {
         why
     }
 
-    fn write(&self) -> String {
-        let tip = |tip: &Option<Oid>| tip.as_ref().map_or("-".to_owned(), Oid::to_string);
-        let (base, side) = (tip(&self.base), tip(&self.side));
-        let count = self.lines.lines().count();
-        format!("{HEADER} {base} {side} {count}\n{}{}end\n", self.lines, self.side_lines)
+    /// What is kept; empty where it is not there, or not whole.
+    fn open(store: &Store) -> Result<Index, FsError> {
+        let Some(rest) = Segment::open(store, NAME)? else { return Ok(Index::default()) };
+        let added = Segment::open(store, ADDED)?.filter(|it| it.after == rest.base);
+        let added = added.unwrap_or_else(|| Segment::after(&rest));
+        Ok(Index { rest, added })
     }
 
-    fn parse(text: &str) -> Option<Index> {
-        let (first, rest) = text.strip_suffix("end\n")?.split_once('\n')?;
-        let mut words = first.strip_prefix(HEADER)?.strip_prefix(' ')?.split(' ');
-        let (base, side, count) = (words.next()?, words.next()?, words.next()?);
-        let count: usize = count.parse().ok()?;
-        let split = match count {
-            0 => 0,
-            _ => rest.match_indices('\n').nth(count - 1)?.0 + 1,
-        };
-        let (lines, side_lines) = rest.split_at(split);
-        Some(Index {
-            base: Oid::parse(base),
-            lines: lines.to_owned(),
-            side: Oid::parse(side),
-            side_lines: side_lines.to_owned(),
-        })
+    /// Begins anew with what stands at `base`.
+    fn begin(&mut self, mut all: Segment, base: &Oid) {
+        all.settle(base);
+        let added = Segment::after(&all);
+        *self = Index { rest: all, added };
+    }
+
+    /// A folder that cannot be written costs time, not the answer.
+    fn keep(&self, store: &Store, rest_too: bool) -> Result<(), FsError> {
+        if !rest_too || store.write_cache(NAME, &self.rest.bytes()?).is_ok() {
+            store.write_cache(ADDED, &self.added.bytes()?).ok();
+        }
+        Ok(())
     }
 }
 
@@ -102,42 +102,49 @@ impl Ledger<'_> {
         self.enforce_growth(tips)?;
         let base = tips.tracking.as_ref().or(tips.local.as_ref());
         let side = tips.local.as_ref().filter(|local| Some(*local) != base);
-        let cached = self.store.cache(NAME)?.and_then(|bytes| String::from_utf8(bytes).ok());
-        let cached = cached.and_then(|text| Index::parse(&text)).unwrap_or_default();
-        if (cached.base.as_ref(), cached.side.as_ref()) == (base, side) {
+        let mut index = Index::open(self.store)?;
+        if (index.added.base.as_ref(), index.added.side.as_ref()) == (base, side) {
             self.remember(tips);
-            return Ok(cached);
+            return Ok(index);
         }
-        let mut index = match base {
-            Some(base) => self.base_index(cached, base)?,
-            None => Index::default(),
-        };
-        if let (Some(base), Some(side)) = (base, side) {
-            index.side_lines = self.lines(self.added(base, side)?)?;
-            index.side = Some(side.clone());
+        let Some(base) = base else { return Ok(Index::default()) };
+        let mut anew = self.bring(&mut index, base)?;
+        if index.added.len() >= MANY_ADDED.max(index.rest.len() / 8) {
+            let mut all = std::mem::take(&mut index.rest);
+            all.take(&index.added)?;
+            index.begin(all, base);
+            anew = true;
         }
-        // A folder that cannot be written costs time, not the answer.
-        self.store.write_cache(NAME, index.write().as_bytes()).ok();
+        if let Some(side) = side {
+            self.look_at(self.added(base, side)?, &mut index.added)?;
+            index.added.side = Some(side.clone());
+        }
+        index.keep(self.store, anew)?;
         self.remember(tips);
         Ok(index)
     }
 
-    fn base_index(&self, cached: Index, base: &Oid) -> Result<Index, LedgerError> {
-        let lines = match cached.base {
-            Some(old) if old == *base => cached.lines,
+    /// Brings the index to what stands at `base`; returns whether all of it is new.
+    fn bring(&self, index: &mut Index, base: &Oid) -> Result<bool, LedgerError> {
+        index.added.drop_side()?;
+        match index.added.base.clone() {
+            Some(old) if old == *base => return Ok(false),
             // A cut-off history may have lost the old tip; then all is read again.
             Some(old) if self.shrunk(&old, base).is_ok_and(|shrunk| shrunk.is_none()) => {
-                // A signature that came after its record changes the record's line.
                 let added = self.added(&old, base)?;
-                if added.iter().any(|(path, _)| is_late_signature(path, &added)) {
-                    self.lines(self.git.list(base, &RepoPath::new(RECORDS))?)?
-                } else {
-                    cached.lines + &self.lines(added)?
+                // A signature that came after its record changes the record's row.
+                if !added.iter().any(|(path, _)| is_late_signature(path, &added)) {
+                    self.look_at(added, &mut index.added)?;
+                    index.added.settle(base);
+                    return Ok(false);
                 }
             }
-            Some(_) | None => self.lines(self.git.list(base, &RepoPath::new(RECORDS))?)?,
-        };
-        Ok(Index { base: Some(base.clone()), lines, ..Index::default() })
+            Some(_) | None => {}
+        }
+        let mut all = Segment::default();
+        self.look_at(self.git.list(base, &RepoPath::new(RECORDS))?, &mut all)?;
+        index.begin(all, base);
+        Ok(true)
     }
 
     /// The record files that `new` has and `old` has not.
@@ -153,23 +160,31 @@ impl Ledger<'_> {
         Ok(added.filter_map(|file| Some((file.path, file.new?))).collect())
     }
 
-    /// Looks at records, and writes their lines: one process for all.
-    fn lines(&self, files: Vec<(RepoPath, Entry)>) -> Result<String, LedgerError> {
+    /// Looks at records, and notes what they are about: one process for all.
+    fn look_at(
+        &self,
+        files: Vec<(RepoPath, Entry)>,
+        into: &mut Segment,
+    ) -> Result<(), LedgerError> {
         let (pairs, strange) = pair(files);
-        let mut text: String = strange.iter().map(|why| format!("! {why}\n")).collect();
+        strange.iter().for_each(|why| into.add_strange(why));
         let blobs: Vec<Oid> = pairs.iter().map(|pair| pair.record.clone()).collect();
         let mut pairs = pairs.into_iter();
+        let mut result = Ok(());
         self.git.blobs(&blobs, MAX_BYTES as u64, &mut |bytes| {
             let Some(pair) = pairs.next() else { return };
-            match bytes {
-                Ok(bytes) => write_line(&pair, &bytes, &mut text),
-                Err(error) => {
-                    let why = printable(&error.to_string());
-                    text.push_str(&format!("! record `{}`: {why}\n", pair.id));
+            let seen = bytes
+                .map_err(|error| error.to_string())
+                .and_then(|bytes| glance(&bytes).map_err(|error| error.to_string()));
+            match seen {
+                Ok((record_type, words)) if result.is_ok() => {
+                    result = into.add(&pair, record_type, &words);
                 }
+                Ok(_) => {}
+                Err(why) => into.add_strange(&format!("record `{}`: {}", pair.id, printable(&why))),
             }
         })?;
-        Ok(text)
+        Ok(result?)
     }
 
     /// Reads these records whole and verifies their signatures, one process for
@@ -232,50 +247,10 @@ fn examined(
     Ok(Examined { record, bytes, signature, state })
 }
 
+/// Whether a file is a signature whose record is not among those that were
+/// added with it, sorted by path.
 fn is_late_signature(path: &RepoPath, added: &[(RepoPath, Entry)]) -> bool {
     let Some(stem) = path.as_bytes().strip_suffix(b".sig") else { return false };
-    let record = RepoPath::new([stem, b".json"].concat());
-    !added.iter().any(|(path, _)| *path == record)
-}
-
-/// Writes a record's line, or why it is none.
-fn write_line(pair: &Pair, bytes: &[u8], text: &mut String) {
-    match glance(bytes) {
-        Ok((record_type, words)) => {
-            text.push_str(record_type.word());
-            text.push(' ');
-            for (at, word) in words.iter().enumerate() {
-                if at > 0 {
-                    text.push(',');
-                }
-                text.push_str(word);
-            }
-            let signature = pair.signature.as_ref().map_or("-", Oid::as_str);
-            for word in [pair.id.as_str(), &pair.path.to_text(), pair.record.as_str(), signature] {
-                text.push(' ');
-                text.push_str(word);
-            }
-            text.push('\n');
-        }
-        Err(error) => {
-            let why = printable(&error.to_string());
-            text.push_str(&format!("! record `{}`: {why}\n", pair.id));
-        }
-    }
-}
-
-fn parse_line(line: &str, wanted: &Wanted) -> Option<Line> {
-    let mut fields = line.splitn(6, ' ');
-    let word = fields.next().filter(|word| *word != "!")?;
-    let record_type = RecordType::ALL.iter().copied().find(|it| it.word() == word)?;
-    if !wanted.takes(record_type, fields.next()?.split(',')) {
-        return None;
-    }
-    let (id, path, blob) = (fields.next()?, fields.next()?, fields.next()?);
-    Some(Line {
-        id: id.to_owned(),
-        path: path.to_owned(),
-        blob: Oid::parse(blob)?,
-        signature_blob: Oid::parse(fields.next()?),
-    })
+    let record = [stem, b".json"].concat();
+    added.binary_search_by(|(path, _)| path.as_bytes().cmp(&record)).is_err()
 }

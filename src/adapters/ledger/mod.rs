@@ -21,6 +21,7 @@ use crate::gate::time::Timestamp;
 
 mod index;
 mod push;
+mod segment;
 mod sync;
 mod verified;
 mod wanted;
@@ -212,7 +213,7 @@ impl<'a> Ledger<'a> {
             records: Vec::new(),
             unreadable: index.unreadable(),
         };
-        let lines = index.wanted(wanted);
+        let lines = index.wanted(wanted)?;
         // All of them are asked for once in a while, and would drive out the others.
         let keep = !matches!(wanted, Wanted::All);
         self.examine(&lines, keep, &mut |line, examined| match examined {
@@ -315,7 +316,7 @@ impl<'a> Ledger<'a> {
         let index = self.index(&tips)?;
         let own = self.store.own()?;
         let mut found: BTreeMap<String, Found> = BTreeMap::new();
-        let mut lines = index.wanted(&Wanted::All);
+        let mut lines = index.wanted(&Wanted::All)?;
         lines.retain(|line| line.id.starts_with(prefix));
         self.examine(&lines, false, &mut |line, examined| {
             let Ok(Examined { record, bytes, signature, state }) = examined else { return };
@@ -348,7 +349,7 @@ impl<'a> Ledger<'a> {
             problems: index.unreadable(),
             ..Verification::default()
         };
-        let lines = index.wanted(&Wanted::All);
+        let lines = index.wanted(&Wanted::All)?;
         let mut anchors: BTreeMap<Oid, String> = BTreeMap::new();
         self.examine(&lines, false, &mut |line, examined| {
             let state = match examined {
@@ -482,6 +483,8 @@ impl<'a> Ledger<'a> {
 /// A record file's place in the ledger's tree.
 struct Place<'a> {
     id: &'a str,
+    /// Year, month and day in its path.
+    date: (u16, u8, u8),
     /// `false`: the signature beside the record.
     record: bool,
 }
@@ -503,7 +506,8 @@ fn place(path: &RepoPath) -> Option<Place<'_>> {
         Some(id) => (id, true),
         None => (name.strip_suffix(".sig")?, false),
     };
-    is_sha256(id).then_some(Place { id, record })
+    let date = (year.parse().ok()?, month.parse().ok()?, day.parse().ok()?);
+    is_sha256(id).then_some(Place { id, date, record })
 }
 
 /// The files of a record in the ledger's tree.
@@ -529,35 +533,48 @@ fn verified(unpublished: &Unpublished) -> Option<SignedRecord> {
     Some(SignedRecord { record, signature, own: true })
 }
 
-/// Pairs the record files of a listing with their signatures; what is neither is named.
-fn pair(files: Vec<(RepoPath, Entry)>) -> (Vec<Pair>, Vec<String>) {
-    let mut records = BTreeMap::new();
-    let mut signatures = BTreeMap::new();
+/// Pairs the record files of a listing with the signatures beside them; what is
+/// neither is named. A file in another folder is another file: it takes nothing
+/// away from the one under the right name.
+fn pair(mut files: Vec<(RepoPath, Entry)>) -> (Vec<Pair>, Vec<String>) {
+    // A record comes right before its signature.
+    files.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut complete: Vec<Pair> = Vec::with_capacity(files.len());
     let mut strange = Vec::new();
     for (path, entry) in files {
         match place(&path).filter(|_| entry.mode == 0o100_644) {
-            Some(Place { id, record: true }) => {
+            Some(Place { id, date, record: true }) => {
                 let id = id.to_owned();
-                records.insert(id, (path, entry.oid));
+                complete.push(Pair { id, date, record: entry.oid, signature: None });
             }
-            Some(Place { id, record: false }) => {
-                signatures.insert(id.to_owned(), entry.oid);
-            }
+            Some(Place { id, date, record: false }) => match complete.last_mut() {
+                Some(last) if last.id == id && last.date == date && last.signature.is_none() => {
+                    last.signature = Some(entry.oid);
+                }
+                Some(_) | None => strange.push(format!("signature `{id}` has no record")),
+            },
             None => strange.push(format!("`{}` is no record file", path.to_display())),
         }
     }
-    let complete = records.into_iter().map(|(id, (path, record))| {
-        let signature = signatures.remove(&id);
-        Pair { id, path, record, signature }
-    });
-    let complete = complete.collect();
-    strange.extend(signatures.into_keys().map(|id| format!("signature `{id}` has no record")));
     (complete, strange)
 }
 
+/// A record's file and its signature.
 struct Pair {
     id: String,
-    path: RepoPath,
+    /// Year, month and day in its path.
+    date: (u16, u8, u8),
     record: Oid,
     signature: Option<Oid>,
+}
+
+impl Pair {
+    /// Where the record stands in the ledger's tree.
+    fn path(&self) -> String {
+        path_of(self.date, &self.id)
+    }
+}
+
+fn path_of((year, month, day): (u16, u8, u8), id: &str) -> String {
+    format!("{RECORDS}/{year:04}/{month:02}/{day:02}/{id}.json")
 }

@@ -85,7 +85,7 @@ impl Ledger<'_> {
                     continue;
                 }
             };
-            if record.id != pair.id || record.ledger_path().as_bytes() != pair.path.as_bytes() {
+            if record.id != pair.id || record.ledger_path() != pair.path() {
                 problems
                     .push(format!("record `{}`: its name does not follow from its bytes", pair.id));
             }

@@ -24,7 +24,7 @@ pub enum Wanted {
 /// What records are asked about, as hashes: one that meets another by chance
 /// only reads a record too many.
 #[derive(Clone, Debug, Default)]
-pub struct Words(BTreeSet<String>);
+pub struct Words(BTreeSet<u64>);
 
 impl Words {
     /// Adds a path: judgements and waivers that list it are wanted.
@@ -44,32 +44,58 @@ impl Words {
 impl Wanted {
     /// Whether a record is wanted.
     pub fn wants(&self, record: &Record) -> bool {
-        self.takes(record.record_type(), words_of(record).iter().map(String::as_str))
+        let record_type = record.record_type();
+        let asked = || {
+            let words = words_of(record);
+            words.iter().chain(always(record_type)).any(|word| self.asks(*word))
+        };
+        self.takes(record_type) && (matches!(self, Wanted::All) || asked())
     }
 
-    /// The same by the words alone, see [`words_of`].
-    pub(super) fn takes<'w>(
-        &self,
-        record_type: RecordType,
-        mut words: impl Iterator<Item = &'w str>,
-    ) -> bool {
+    /// Whether a record of this type can be wanted at all.
+    pub(super) fn takes(&self, record_type: RecordType) -> bool {
+        match self {
+            Wanted::All | Wanted::About(_) => true,
+            Wanted::Attributions(_) => record_type == RecordType::Attribution,
+        }
+    }
+
+    /// Whether a record with this word is wanted.
+    pub(super) fn asks(&self, word: u64) -> bool {
         match self {
             Wanted::All => true,
-            Wanted::About(_)
-                if matches!(record_type, RecordType::Withdrawal | RecordType::Waiver) =>
-            {
-                true
-            }
-            Wanted::Attributions(_) if record_type != RecordType::Attribution => false,
-            Wanted::About(asked) | Wanted::Attributions(asked) => {
-                words.any(|word| asked.0.contains(word))
-            }
+            Wanted::About(asked) => word == ALWAYS || asked.0.contains(&word),
+            Wanted::Attributions(asked) => asked.0.contains(&word),
+        }
+    }
+
+    /// The words that are asked for; `None`: everything is.
+    pub(super) fn words(&self) -> Option<&BTreeSet<u64>> {
+        match self {
+            Wanted::All => None,
+            Wanted::About(asked) | Wanted::Attributions(asked) => Some(&asked.0),
         }
     }
 }
 
+/// The word of records that are wanted whatever is asked.
+pub(super) const ALWAYS: u64 = 0;
+
+/// The words that records of a type have beside their own.
+pub(super) fn always(record_type: RecordType) -> &'static [u64] {
+    match record_type {
+        RecordType::Withdrawal | RecordType::Waiver => &[ALWAYS],
+        RecordType::Approval
+        | RecordType::Rejection
+        | RecordType::Run
+        | RecordType::Preview
+        | RecordType::Attribution
+        | RecordType::Verdict => &[],
+    }
+}
+
 /// What a record is about, as [`Words`] ask for it.
-pub(super) fn words_of(record: &Record) -> Vec<String> {
+pub(super) fn words_of(record: &Record) -> Vec<u64> {
     let id = |text: &str| hash(b'i', text.as_bytes());
     match &record.body {
         Body::Approval(_) | Body::Rejection(_) | Body::Waiver(_) => {
@@ -81,7 +107,7 @@ pub(super) fn words_of(record: &Record) -> Vec<String> {
         Body::Preview(preview) => vec![id(preview.tree.as_str()), id(preview.commit.as_str())],
         Body::Attribution(value) | Body::Verdict(value) => {
             let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str);
-            let mut words: Vec<String> =
+            let mut words: Vec<u64> =
                 ["commit", "tree"].into_iter().filter_map(text).map(id).collect();
             let files = value.get("files").and_then(serde_json::Value::as_array);
             let path = |file: &serde_json::Value| {
@@ -97,7 +123,7 @@ pub(super) fn words_of(record: &Record) -> Vec<String> {
 
 /// A record's type and words without parsing it whole: what is wanted is
 /// parsed when it is read, and only then has to be canonical.
-pub(super) fn glance(bytes: &[u8]) -> Result<(RecordType, Vec<String>), RecordError> {
+pub(super) fn glance(bytes: &[u8]) -> Result<(RecordType, Vec<u64>), RecordError> {
     if bytes.len() <= MAX_BYTES
         && let Some(found) = glance_at(bytes)
     {
@@ -154,7 +180,7 @@ struct Ran<'a> {
 }
 
 /// `None`: it has to be parsed whole to be told.
-fn glance_at(bytes: &[u8]) -> Option<(RecordType, Vec<String>)> {
+fn glance_at(bytes: &[u8]) -> Option<(RecordType, Vec<u64>)> {
     let statement: Statement = serde_json::from_slice(bytes).ok()?;
     let record_type = RecordType::ALL
         .iter()
@@ -178,7 +204,7 @@ fn glance_at(bytes: &[u8]) -> Option<(RecordType, Vec<String>)> {
         RecordType::Preview => vec![id(&predicate.tree?), id(&predicate.commit?)],
         RecordType::Attribution | RecordType::Verdict => {
             let ids = [&predicate.commit, &predicate.tree];
-            let mut words: Vec<String> = ids.into_iter().flatten().map(|it| id(it)).collect();
+            let mut words: Vec<u64> = ids.into_iter().flatten().map(|it| id(it)).collect();
             let files = predicate.files.map(RawValue::get).filter(|it| it.starts_with('['));
             if let Some(files) = files {
                 let files: Vec<Listed> = serde_json::from_str(files).ok()?;
@@ -191,13 +217,14 @@ fn glance_at(bytes: &[u8]) -> Option<(RecordType, Vec<String>)> {
     Some((record_type, words))
 }
 
-/// FNV-1a, 64 bits, in hexadecimal: stable across versions, and nothing rests on it.
-fn hash(kind: u8, bytes: &[u8]) -> String {
+/// FNV-1a, 64 bits: stable across versions, and nothing rests on it.
+fn hash(kind: u8, bytes: &[u8]) -> u64 {
     let mut value = 0xcbf2_9ce4_8422_2325u64;
     for byte in std::iter::once(&kind).chain(bytes) {
         value = (value ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     }
-    format!("{value:016x}")
+    // `ALWAYS` is nobody's hash.
+    value.max(1)
 }
 
 #[cfg(test)]

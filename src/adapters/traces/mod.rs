@@ -9,6 +9,7 @@
 //! Whatever is wrong with a record costs only itself: it is counted, and never
 //! an error.
 
+mod database;
 mod index;
 mod lines;
 
@@ -23,16 +24,23 @@ use lines::Lines;
 use super::env::Env;
 use super::fs::{self, Entry, FsError, Plain};
 use super::git::{Git, Layout};
+use super::sqlite;
 use super::store::Store;
 use crate::gate::change::RepoPath;
 use crate::gate::time::Timestamp;
 use crate::gate::trace::place::Places;
-use crate::gate::trace::source::{Format, Pattern, SOURCES, Source, fits, is_session_id};
+use crate::gate::trace::source::{
+    CURSOR_TRACKING, Format, Pattern, SOURCES, Source, fits, is_session_id,
+};
+use crate::gate::trace::stored::Stored;
 use crate::gate::trace::{Found, TracedEdit};
 
 /// In how many lines, of how many bytes together, a session names its folder.
 const HEAD_LINES: usize = 64;
 const HEAD_BYTES: u64 = 4 << 20;
+
+/// The most bytes that are read of Cursor's own count.
+const TRACKING: u64 = 64 << 20;
 
 /// What is read at once.
 const CHUNK: usize = 256 << 10;
@@ -113,6 +121,10 @@ impl Candidate {
     fn is_document(&self) -> bool {
         matches!(self.source.format, Format::Document(_))
     }
+
+    fn database(&self) -> Option<Stored> {
+        self.source.database()
+    }
 }
 
 /// The records of one agent in one folder.
@@ -183,8 +195,27 @@ pub fn read(env: &Env, git: &Git, store: &Store, wanted: &Wanted<'_>) -> Traces 
     if index.changed {
         index.save(store, wanted.since);
     }
-    let edits = reading.collect(&files, &index, &wanted.paths);
+    let mut edits = reading.collect(&files, &index, &wanted.paths);
+    name_models(env, &mut edits, wanted);
     Traces { edits, notes: reading.notes }
+}
+
+/// Adds the models that Cursor's transcripts do not tell and its own count does.
+fn name_models(env: &Env, edits: &mut [Recorded], wanted: &Wanted<'_>) {
+    let unnamed = |it: &Recorded| it.edit.agent == CURSOR_TRACKING.agent && it.edit.model.is_none();
+    if !edits.iter().any(unnamed) {
+        return;
+    }
+    let mut found = Vec::new();
+    for folder in folders(env, &CURSOR_TRACKING, &[]) {
+        walk(&CURSOR_TRACKING, &folder, Search::default(), &mut found, &mut Notes::default());
+    }
+    for file in found {
+        let models = database::models(&file.path, wanted.since, TRACKING);
+        for recorded in edits.iter_mut().filter(|it| unnamed(it)) {
+            recorded.edit.model = models.get(&recorded.edit.session).cloned();
+        }
+    }
 }
 
 /// The work trees that share this repository, this one first.
@@ -301,7 +332,12 @@ fn walk(
             let path = folder.join(&name);
             match plain {
                 None => open.push((path, depth + 1, fitting)),
-                Some(plain) => {
+                Some(mut plain) => {
+                    // What was written last may stand in the log beside it alone.
+                    if let Some(log) = source.database().and_then(|_| sqlite::log_of(&path)) {
+                        plain.size = plain.size.saturating_add(log.size);
+                        plain.modified = plain.modified.max(log.modified);
+                    }
                     let named = if first.named { path.file_stem() } else { folder.file_name() };
                     let name = match source.is_in_tree() {
                         true => folder.to_string_lossy().into_owned(),
@@ -350,7 +386,7 @@ impl Reading {
                 false => Known::default(),
             };
             index.changed = true;
-            if self.read_on(file, &mut known).is_err() {
+            if self.read_on(file, since, &mut known).is_err() {
                 self.notes.unreadable += 1;
                 return;
             }
@@ -364,9 +400,17 @@ impl Reading {
     }
 
     /// Reads a file from where it was left.
-    fn read_on(&mut self, file: &Candidate, known: &mut Known) -> Result<(), FsError> {
+    fn read_on(
+        &mut self,
+        file: &Candidate,
+        since: Timestamp,
+        known: &mut Known,
+    ) -> Result<(), FsError> {
         if file.is_document() {
             return self.read_whole(file, known);
+        }
+        if let Some(stored) = file.database() {
+            return self.read_rows(file, stored, since, known);
         }
         let (handle, plain) = fs::open_plain(&file.path)?;
         let mut reader = file.source.reader(&file.name);
@@ -450,6 +494,41 @@ impl Reading {
         let places: BTreeSet<Place> = found.iter().filter_map(|it| self.entry(it)).collect();
         known.edits = places.into_iter().collect();
         Ok(())
+    }
+
+    /// Reads the newest rows of a database.
+    fn read_rows(
+        &mut self,
+        file: &Candidate,
+        stored: Stored,
+        since: Timestamp,
+        known: &mut Known,
+    ) -> Result<(), FsError> {
+        *known = Known::default();
+        let query = stored.query();
+        let (rows, read) = database::newest(&file.path, query, since, self.budget)?;
+        self.spend(read);
+        known.skipped = rows.skipped;
+        let mut reader = file.source.reader(&file.name);
+        let mut places = BTreeSet::new();
+        let mut ids = rows.ids.as_slice();
+        while !ids.is_empty() {
+            let (some, read) = database::lines(&file.path, query, ids, self.budget)?;
+            self.spend(read);
+            ids = ids.get(some.done..).unwrap_or_default();
+            let mut found = Vec::new();
+            for (id, line) in some.lines {
+                known.skipped += u64::from(reader.line(id, &line, &mut found).is_err());
+            }
+            places.extend(found.iter().filter_map(|it| self.entry(it)));
+        }
+        known.edits = places.into_iter().collect();
+        Ok(())
+    }
+
+    fn spend(&mut self, read: u64) {
+        self.notes.read += read;
+        self.budget = self.budget.saturating_sub(read);
     }
 
     /// Where an edit stands; `None` if it is of no file of this repository.
@@ -539,9 +618,23 @@ impl Reading {
             self.keep(&mut found, wanted, edits);
             return Ok(());
         }
+        let mut found = Vec::new();
+        if let Some(stored) = file.database() {
+            let all: Vec<u64> = offsets.iter().copied().collect();
+            let mut ids = all.as_slice();
+            while !ids.is_empty() {
+                let (some, _) =
+                    database::lines(&file.path, stored.query(), ids, self.limits.bytes)?;
+                ids = ids.get(some.done..).unwrap_or_default();
+                for (id, line) in some.lines {
+                    reader.line(id, &line, &mut found).ok();
+                    self.keep(&mut found, wanted, edits);
+                }
+            }
+            return Ok(());
+        }
         let (handle, _) = fs::open_plain(&file.path)?;
         let mut lines = Lines::new(&file.path, handle, self.limits.line, SMALL_CHUNK);
-        let mut found = Vec::new();
         for at in offsets {
             if let Some(line) = lines.line_at(*at)? {
                 reader.line(*at, line, &mut found).ok();

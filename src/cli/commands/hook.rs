@@ -7,11 +7,12 @@ use crate::cli::Context;
 use crate::cli::args::{self, HookEvent};
 use crate::cli::commands::{check, push};
 use crate::cli::exit::Exit;
+use crate::gate::change::printable;
 use crate::jobs::Error;
 use crate::jobs::ambient::Surroundings;
 use crate::jobs::chain::{self, Chained};
 use crate::jobs::world::World;
-use crate::jobs::{commit_msg, hook_input, post_commit, pre_commit};
+use crate::jobs::{commit_msg, hook_input, narrow, post_commit, pre_commit};
 
 /// Serves one of git's hooks. A hook that stood there before ours runs with
 /// the same arguments and the same input, and its status counts too.
@@ -52,6 +53,12 @@ fn serve(context: &Context, arguments: &args::Hook, input: &[u8]) -> Result<Exit
             let surroundings = Surroundings::read(&context.env);
             let world = World::open_in_hook(&context.env)?;
             post_commit::post_commit(&world, &surroundings)?;
+            if let Err(error) = narrow::sign_new(&world, &surroundings) {
+                let why = printable(&error.chain());
+                context.output.note(&format!(
+                    "which lines an agent wrote was not signed ({why}); again: `countersign ledger sync --sign`"
+                ));
+            }
             Ok(Exit::Passed)
         }
         HookEvent::PrePush => push::pre_push(context, &arguments.arguments, input),

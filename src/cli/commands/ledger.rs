@@ -5,10 +5,13 @@ use serde_json::{Value, json};
 use crate::cli::args::{self, Format};
 use crate::cli::exit::Exit;
 use crate::cli::output::Style;
+use crate::cli::report::text::counted;
 use crate::cli::{Context, unsupported};
 use crate::gate::change::printable;
 use crate::gate::record::{SignatureState, SignedRecord};
+use crate::jobs::ambient::Surroundings;
 use crate::jobs::ledger::{Synced, Verification, anchor, list, show, sync, verify};
+use crate::jobs::narrow::{Signed, sign};
 use crate::jobs::world::World;
 use crate::jobs::{Error, ErrorKind};
 
@@ -19,7 +22,11 @@ pub fn run(context: &Context, arguments: &args::Ledger) -> Result<Exit, Error> {
     }
     let world = World::open(&context.env)?;
     match arguments {
-        args::Ledger::Sync { remote } => {
+        args::Ledger::Sync { remote, sign: wanted, key } => {
+            if *wanted {
+                let signed = sign(&world, key.as_deref(), &Surroundings::read(&context.env))?;
+                print_signed(context, &signed);
+            }
             print_synced(context, &sync(&world, remote.as_deref())?);
             Ok(Exit::Passed)
         }
@@ -43,6 +50,21 @@ pub fn run(context: &Context, arguments: &args::Ledger) -> Result<Exit, Error> {
             }
             Ok(Exit::Passed)
         }
+    }
+}
+
+/// What was signed, and what could not be.
+fn print_signed(context: &Context, signed: &Signed) {
+    let output = &context.output;
+    if output.format == Format::Json {
+        return;
+    }
+    if let Some(person) = &signed.person {
+        let count = counted(signed.commits.len(), "commit");
+        output.say(&format!("signed the lines of {count} as {}", printable(person)));
+    }
+    for (commit, why) in &signed.left {
+        output.say(&format!("{}: its disclosure stays as it is: {why}", commit.short()));
     }
 }
 

@@ -37,7 +37,13 @@ fn attribution(change: &Change, attribution: &Attribution) -> Value {
     let commits: Vec<Value> = attribution
         .commits
         .iter()
-        .map(|it| json!({ "commit": it.commit.as_str(), "assisted": it.assisted, "signals": signals(&it.signals) }))
+        .map(|it| {
+            let mut row = json!({ "commit": it.commit.as_str(), "assisted": it.assisted, "signals": signals(&it.signals) });
+            if let Some(person) = &it.narrowed_by {
+                row["narrowed_by"] = person.as_str().into();
+            }
+            row
+        })
         .collect();
     let files: Vec<Value> = change
         .files
@@ -81,7 +87,7 @@ fn signals(signals: &[Signal]) -> Value {
 
 /// One obligation.
 pub fn obligation(judged: &Judged) -> Value {
-    json!({
+    let mut value = json!({
         "rule": judged.rule,
         "requirement": judged.requirement,
         "state": judged.state,
@@ -89,7 +95,11 @@ pub fn obligation(judged: &Judged) -> Value {
         "files": judged.files.iter().map(|path| path.to_text()).collect::<Vec<_>>(),
         "detail": judged.detail,
         "next": judged.next,
-    })
+    });
+    if !judged.resources.is_empty() {
+        value["resources"] = json!(judged.resources);
+    }
+    value
 }
 
 /// One finding; what is not known is null.

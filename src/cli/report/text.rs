@@ -10,6 +10,9 @@ use crate::gate::verdict::{Code, Finding, Judged, Level, State};
 /// How many findings and paths a screen holds before it says "and … more".
 const MOST_FINDINGS: usize = 8;
 const MOST_PATHS: usize = 4;
+/// How many resources of infrastructure a finding names, and in how many columns.
+const MOST_RESOURCES: usize = 6;
+const MOST_COLUMNS: usize = 160;
 /// How many lines of code, and how many of one place.
 const MOST_LINES: usize = 14;
 const MOST_OF_PLACE: usize = 6;
@@ -161,11 +164,35 @@ fn print_finding(output: &Output, report: &Report<'_>, finding: &Finding, again:
             output.say(&format!("      why:   {why}"));
         }
     }
+    print_resources(output, report, finding);
     if let Some(people) = people(report, finding) {
         output.say(&format!("      who:   {people}"));
     }
     if let Some(next) = &finding.next {
         output.say(&format!("      next:  {}", output.style(Style::Command, &printable(next))));
+    }
+}
+
+/// What a preview does to which resource, one below the other.
+fn print_resources(output: &Output, report: &Report<'_>, finding: &Finding) {
+    if !matches!(finding.code, Code::PreviewOverLimit | Code::PreviewProtected) {
+        return;
+    }
+    let of_it = |it: &&Judged| {
+        Some(it.rule.as_str()) == finding.rule.as_deref() && !it.resources.is_empty()
+    };
+    let Some(judged) = report.verdict.obligations.iter().find(of_it) else { return };
+    for (number, resource) in judged.resources.iter().take(MOST_RESOURCES).enumerate() {
+        let label = if number == 0 { "does: " } else { "      " };
+        let mut line: String = resource.chars().take(MOST_COLUMNS).collect();
+        if line.len() < resource.len() {
+            line.push('…');
+        }
+        output.say(&format!("      {label} {}", printable(&line)));
+    }
+    if judged.resources.len() > MOST_RESOURCES {
+        let more = judged.resources.len() - MOST_RESOURCES;
+        output.say(&format!("             … and {more} more: `countersign check --format json`"));
     }
 }
 

@@ -39,7 +39,70 @@ impl Lcov {
         Ok(())
     }
 
+    /// Takes the rows that `bytes` begin with as long as they are whole and plain,
+    /// `DA:<line>,<count>` in digits: nearly all that a large report holds. Returns
+    /// how many bytes and how many rows were taken; any other row is for [`Lcov::line`].
+    pub(super) fn plain_rows(
+        &self,
+        bytes: &[u8],
+        collector: &mut Collector,
+    ) -> Result<(usize, u64), ParseError> {
+        let Some(file) = self.file else { return Ok((0, 0)) };
+        let (mut taken, mut rows) = (0, 0);
+        let (mut chunk, mut measured, mut covered) = (0, 0_u64, 0_u64);
+        while let Some((length, line, hit)) = plain_row(&bytes[taken..]) {
+            taken += length;
+            rows += 1;
+            // Tools write 0 for code without a line of its own.
+            if line == 0 {
+                continue;
+            }
+            if line >> 6 != chunk {
+                if measured != 0 {
+                    collector.chunk(file, chunk, measured, covered)?;
+                }
+                (chunk, measured, covered) = (line >> 6, 0, 0);
+            }
+            let bit = 1 << (line & 63);
+            measured |= bit;
+            covered |= if hit { bit } else { 0 };
+        }
+        if measured != 0 {
+            collector.chunk(file, chunk, measured, covered)?;
+        }
+        Ok((taken, rows))
+    }
+
     pub(super) fn finish(self) -> Result<Format, ParseError> {
         if self.file.is_some() { Err(ParseError::Truncated) } else { Ok(Format::Lcov) }
+    }
+}
+
+/// Reads a plain row at the beginning of `bytes`: its length with the line's
+/// end, the line's number and whether it was executed. `None`: it is not plain.
+fn plain_row(bytes: &[u8]) -> Option<(usize, u32, bool)> {
+    if !bytes.starts_with(b"DA:") {
+        return None;
+    }
+    let (mut at, mut line) = (3, 0);
+    loop {
+        match *bytes.get(at)? {
+            // Seven digits are below every bound.
+            digit @ b'0'..=b'9' if at < 10 => line = line * 10 + u32::from(digit - b'0'),
+            b',' if at > 3 => break,
+            _ => return None,
+        }
+        at += 1;
+    }
+    let (count, mut hit) = (at + 1, false);
+    at = count;
+    loop {
+        match *bytes.get(at)? {
+            b'0' => {}
+            b'1'..=b'9' => hit = true,
+            b'\n' if at > count => return Some((at + 1, line, hit)),
+            _ => return None,
+        }
+        at += 1;
     }
 }

@@ -47,6 +47,12 @@ impl Lines {
         true
     }
 
+    /// Notes some of the sixty-four lines from `64 * number` on, a bit a line;
+    /// those that are covered are among those that are measured.
+    pub(super) fn mark_chunk(&mut self, number: u32, measured: u64, covered: u64) {
+        self.add(Chunk { number, measured, covered });
+    }
+
     fn add(&mut self, chunk: Chunk) {
         match self.chunks.last_mut() {
             Some(last) if last.number == chunk.number => {

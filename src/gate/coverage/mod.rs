@@ -214,7 +214,13 @@ fn each_line(
     format: &mut LineFormat,
     collector: &mut Collector,
 ) -> Result<(), ParseError> {
-    while let Some(end) = memchr::memchr(b'\n', bytes) {
+    loop {
+        if let (LineFormat::Lcov(lcov), true) = (&*format, rest.is_empty()) {
+            let (taken, rows) = lcov.plain_rows(bytes, collector)?;
+            bytes = &bytes[taken..];
+            *number += rows;
+        }
+        let Some(end) = memchr::memchr(b'\n', bytes) else { break };
         if rest.is_empty() {
             format.line(&bytes[..end], *number, collector)?;
         } else {
@@ -300,6 +306,27 @@ impl Collector {
         self.weight = self.weight.saturating_sub(before);
         self.grow(after)?;
         self.work += 1 + (to - from) / 64;
+        if self.work > MAX_WORK {
+            return Err(ParseError::TooLarge("the number of its lines"));
+        }
+        Ok(())
+    }
+
+    /// Lines with data, as [`Lines::mark_chunk`] takes them.
+    fn chunk(
+        &mut self,
+        file: FileNumber,
+        number: u32,
+        measured: u64,
+        covered: u64,
+    ) -> Result<(), ParseError> {
+        let lines = &mut self.files[file.0].1;
+        let before = lines.weight();
+        lines.mark_chunk(number, measured, covered);
+        let after = lines.weight();
+        self.weight = self.weight.saturating_sub(before);
+        self.grow(after)?;
+        self.work += 1;
         if self.work > MAX_WORK {
             return Err(ParseError::TooLarge("the number of its lines"));
         }

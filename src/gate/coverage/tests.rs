@@ -40,6 +40,36 @@ fn lcov_counts_each_line_once_by_its_data() {
     check(report, "lcov\nsrc/a.rs: 1-2,5-6 / 4\nsrc/b.rs:  / ");
 }
 
+proptest::proptest! {
+    /// Whole rows are read another way than rows that come in pieces.
+    #[test]
+    fn lcov_says_the_same_however_it_is_cut(
+        rows in proptest::collection::vec((0_u32..900, 0_usize..24), 0..200), step in 1_usize..40
+    ) {
+        let mut report = format!("TN:{}\nSF:a\n", "x".repeat(PROBE));
+        for (line, kind) in rows {
+            report.push_str(&match kind {
+                0 => format!("DA:{line},-1\n"),
+                1 => format!("DA:{line},=====\n"),
+                2 => format!("DA: {line} , 2\r\n"),
+                3 => format!("DA:{line},0,checksum\n"),
+                4 => format!("DA:{line},1e3\n"),
+                5 => format!("BRDA:{line},0,0,1\n"),
+                6 => format!("end_of_record\nSF:{}\n", line % 3),
+                7 => format!("DA:{:012},1\n", line),
+                8 => format!("DA:{line},{}\n", "0".repeat(30)),
+                9 => format!("DA:{line},{}1\n", "0".repeat(30)),
+                kind => format!("DA:{line},{}\n", kind % 3),
+            });
+        }
+        report.push_str("end_of_record\n");
+        let whole = show(report.as_bytes(), usize::MAX);
+        proptest::prop_assert!(whole.starts_with("lcov\na: "), "{}", whole);
+        proptest::prop_assert_eq!(show(report.as_bytes(), 1), whole.clone());
+        proptest::prop_assert_eq!(show(report.as_bytes(), step), whole);
+    }
+}
+
 #[test]
 fn a_broken_lcov_is_no_report() {
     check(b"TN:\nSF:a\nDA:1,1\n", "error: it ends in the middle");
@@ -52,7 +82,18 @@ fn a_broken_lcov_is_no_report() {
         b"SF:a\nDA:x,1\nend_of_record\n",
         "error: `DA` without a line's number and a count (near line 2)",
     );
-    check(b"SF:a\nDA:999999999,1\nend_of_record\n", "error: it is too large: a line's number");
+    for line in ["9999999", "67108864"] {
+        let found = show(format!("SF:a\nDA:{line},1\nend_of_record\n").as_bytes(), 4096);
+        assert_eq!(found, format!("lcov\na: {line} / "));
+    }
+    for line in ["67108865", "999999999"] {
+        let report = format!("SF:a\nDA:{line},1\nend_of_record\n");
+        check(report.as_bytes(), "error: it is too large: a line's number");
+    }
+    check(
+        b"SF:a\nDA:1,1\nDA:2,\nend_of_record\n",
+        "error: `DA` without a line's number and a count (near line 3)",
+    );
 }
 
 #[test]

@@ -35,7 +35,8 @@ pub struct MatchedRange {
     pub agent: String,
     pub session: String,
     pub model: Option<String>,
-    /// The lines differ from the record in blanks or in a trailing comma or semicolon.
+    /// The lines differ from the record in blanks or in a trailing comma or
+    /// semicolon, or stand in another order.
     pub reformatted: bool,
 }
 
@@ -568,7 +569,7 @@ mod tests {
     #[test]
     fn sorted_imports_are_still_the_agents() {
         let one = edit("x", Some("use m::n;\n"), "use m::n;\nuse z::last;\nuse b::first;\n");
-        check("use b::first;\nuse k::hers;\nuse m::n;\nuse z::last;\n", "++.+", &[one], "x..x");
+        check("use b::first;\nuse k::hers;\nuse m::n;\nuse z::last;\n", "++.+", &[one], "X..x");
     }
 
     fn line() -> impl Strategy<Value = String> {

@@ -152,6 +152,35 @@ fn compare<'a>(old: &[&'a str], new: &[&'a str], removed: &mut [Vec<&'a str>]) -
     own
 }
 
+/// Which lines stand before or behind ones that they followed or led to: all
+/// but those of a longest row that kept its order, as sorted imports.
+fn out_of_order(found: &[Option<usize>]) -> Vec<bool> {
+    let places: Vec<(usize, usize)> =
+        found.iter().enumerate().filter_map(|(line, at)| Some((line, (*at)?))).collect();
+    let mut moved = vec![false; found.len()];
+    if places.is_sorted_by_key(|it| it.1) {
+        return moved;
+    }
+    // For each length the row that ends first, and what came before its end.
+    let mut ends: Vec<usize> = Vec::new();
+    let mut before: Vec<Option<usize>> = vec![None; places.len()];
+    for (index, (_, at)) in places.iter().enumerate() {
+        let length = ends.partition_point(|end| places[*end].1 < *at);
+        before[index] = length.checked_sub(1).map(|it| ends[it]);
+        match ends.get_mut(length) {
+            Some(end) => *end = index,
+            None => ends.push(index),
+        }
+    }
+    places.iter().for_each(|(line, _)| moved[*line] = true);
+    let mut next = ends.last().copied();
+    while let Some(index) = next {
+        moved[places[index].0] = false;
+        next = before[index];
+    }
+    moved
+}
+
 /// The file, as far as the edits were taken back.
 pub(super) struct Replay<'a> {
     slots: Vec<Slot<'a>>,
@@ -198,11 +227,14 @@ impl<'a> Replay<'a> {
         }
         self.shift(edit, &mut found);
         let mut claims = Vec::new();
+        let moved = out_of_order(&found);
         for (line, at) in found.iter().enumerate() {
             if let Some(at) = at.filter(|_| edit.own[line]) {
                 let slot = &self.slots[at];
-                let other_form = slot.exact != edit.exact[line]
-                    && (slot.loose == edit.loose[line] || !self.fits(edit, line, at, false, true));
+                let other_form = moved[line]
+                    || slot.exact != edit.exact[line]
+                        && (slot.loose == edit.loose[line]
+                            || !self.fits(edit, line, at, false, true));
                 self.claim(at, other_form, &mut claims);
             }
         }

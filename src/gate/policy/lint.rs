@@ -63,6 +63,7 @@ lint_codes! {
     TestUnused = "test-unused": "No rule requires a test.",
     PreviewUnused = "preview-unused": "No rule requires a preview.",
     NoService = "no-service": "Only CI's results would count, and no service could sign them.",
+    PushWaitsForCi = "push-waits-for-ci": "A push waits for what only CI could say, and CI sees the change after the push.",
     TargetUnprotected = "target-unprotected": "The target is not among the protected refs.",
     NothingMeasures = "nothing-measures": "A rule asks for coverage, and no test leaves a report of it.",
     NotEvaluable = "not-evaluable": "This version cannot evaluate what is asked, and blocks wherever it applies.",
@@ -164,10 +165,6 @@ impl Lint<'_> {
             let message = format!("`protect` does not name the target, `{}`", trust.target);
             self.find(LintCode::TargetUnprotected, Level::Warn, "trust", message);
         }
-        if trust.narrow == Narrow::Signed {
-            let message = "`narrow = \"signed\"` narrows nothing in this version: declared marks cover whole commits";
-            self.find(LintCode::NotEvaluable, Level::Note, "trust", message);
-        }
     }
 
     fn rule(&mut self, rule: &Rule) {
@@ -192,6 +189,9 @@ impl Lint<'_> {
                 Requirement::Coverage(_) => self.coverage(&place),
                 Requirement::Tests(_) | Requirement::Preview(_) | Requirement::Disclosure => {}
             }
+            if staged.stage < Stage::Merge {
+                self.asked_too_early(&staged.requirement, &place);
+            }
         }
     }
 
@@ -200,6 +200,47 @@ impl Lint<'_> {
         if self.policy.tests.values().all(|test| test.reports.coverage.is_empty()) {
             let message = "no test names a coverage report (`reports = { coverage = … }`), so this rule blocks whatever it is about";
             self.find(LintCode::NothingMeasures, Level::Warn, place, message);
+        }
+    }
+
+    /// Whether a push is asked for what nobody can say before it.
+    fn asked_too_early(&mut self, requirement: &Requirement, place: &str) {
+        let names = |names: &[String]| {
+            let quoted: Vec<String> = names.iter().map(|it| format!("\"{it}\"")).collect();
+            format!("{{ names = [{}], stage = \"merge\" }}", quoted.join(", "))
+        };
+        let policy = self.policy;
+        let ci_alone = |accept: Option<&BTreeSet<Accept>>| accept.is_some_and(only_ci);
+        let (waits, words) = match requirement {
+            Requirement::Tests(tests) => {
+                let of = |it: &&String| ci_alone(policy.tests.get(*it).map(|it| &it.accept));
+                (tests.iter().filter(of).cloned().collect(), names(tests))
+            }
+            Requirement::Preview(previews) => {
+                let of = |it: &&String| ci_alone(policy.previews.get(*it).map(|it| &it.accept));
+                (previews.iter().filter(of).cloned().collect(), names(previews))
+            }
+            // Any test that measures may satisfy it.
+            Requirement::Coverage(least) => {
+                let measures = |it: &&TestCommand| !it.reports.coverage.is_empty();
+                let tests: Vec<&TestCommand> = policy.tests.values().filter(measures).collect();
+                let all = tests.iter().all(|it| only_ci(&it.accept));
+                let waits: Vec<String> = match all {
+                    true => tests.iter().map(|it| it.name.clone()).collect(),
+                    false => Vec::new(),
+                };
+                (waits, format!("{{ min = {}, stage = \"merge\" }}", share(*least)))
+            }
+            Requirement::Approvals(_) | Requirement::Disclosure => return,
+        };
+        if !waits.is_empty() {
+            let waits: Vec<&str> = waits.iter().map(String::as_str).collect();
+            let message = format!(
+                "of {} only CI's results count, and a push asks for them before CI has seen the change: write `require.{} = {words}`",
+                list(&waits),
+                requirement.word()
+            );
+            self.find(LintCode::PushWaitsForCi, Level::Warn, place, message);
         }
     }
 
@@ -391,8 +432,7 @@ impl Lint<'_> {
     }
 
     fn accepted(&mut self, accept: &BTreeSet<Accept>, place: &str) {
-        let only_ci = accept.contains(&Accept::Ci) && !accept.contains(&Accept::Local);
-        if only_ci && !self.policy.has_service() {
+        if only_ci(accept) && !self.policy.has_service() {
             let message = "`accept = [\"ci\"]` counts what a person of `kind = \"service\"` signed, and there is none";
             self.find(LintCode::NoService, Level::Block, place, message);
         }
@@ -415,6 +455,17 @@ impl Lint<'_> {
             self.find(LintCode::UnknownRule, Level::Warn, &place, message);
         }
     }
+}
+
+fn only_ci(accept: &BTreeSet<Accept>) -> bool {
+    accept.contains(&Accept::Ci) && !accept.contains(&Accept::Local)
+}
+
+/// Thousandths as a policy writes them.
+fn share(thousandths: u64) -> String {
+    let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
+    let text = text.trim_end_matches('0');
+    if text.ends_with('.') { format!("{text}0") } else { text.to_owned() }
 }
 
 fn last<'a>(names: &BTreeSet<&'a str>) -> &'a str {

@@ -73,6 +73,7 @@ fn require(case: &Case<'_>, verdict: &mut Verdict) {
         next: outcome.next,
         why: None,
         people: Vec::new(),
+        resources: Vec::new(),
     });
 }
 

@@ -107,6 +107,23 @@ impl Requirement {
         }
     }
 
+    /// What an outcome that is not satisfied is about beside files: resources
+    /// of infrastructure, a line each, safe to print.
+    pub fn resources(
+        &self,
+        case: &Case<'_>,
+        obligation: &Obligation<'_>,
+        evidence: &Evidence,
+    ) -> Vec<String> {
+        match self {
+            Requirement::Preview(names) => preview::resources(case, obligation, names, evidence),
+            Requirement::Approvals(_)
+            | Requirement::Tests(_)
+            | Requirement::Coverage(_)
+            | Requirement::Disclosure => Vec::new(),
+        }
+    }
+
     /// The stage at which it is enforced unless the policy names another.
     pub fn default_stage(&self) -> Stage {
         match self {

@@ -15,7 +15,7 @@ use crate::gate::verdict::{Code, State};
 
 /// How far a plan's clock may be ahead of ours, in seconds.
 const CLOCK_SKEW: i64 = 600;
-/// How many rows a finding names.
+/// How many paths of a row are named.
 const NAMED: usize = 3;
 
 /// A recorded preview of this tree that counts.
@@ -38,8 +38,13 @@ struct Refused {
 pub struct Excess<'p> {
     /// `deletes 3 (limit 0)`
     pub over: Vec<String>,
-    /// Protected rows of the policy that are touched, and one row that does.
+    /// Protected rows of the policy that are touched, and by how much.
     pub protected: Vec<(&'p PreviewProtect, String)>,
+    /// How many protected resources are touched, as far as they are kept.
+    touched: usize,
+    /// What it does to which resource, a line each, safe to print: to the protected ones where
+    /// there are any, else to all.
+    pub resources: Vec<String>,
 }
 
 impl Excess<'_> {
@@ -48,10 +53,16 @@ impl Excess<'_> {
         self.over.is_empty() && self.protected.is_empty()
     }
 
-    /// Both, in one line.
+    /// Both, in one line; the resources are not named in it.
     pub fn describe(&self) -> String {
-        let protected = self.protected.iter().map(|(_, touched)| format!("protected: {touched}"));
-        self.over.iter().cloned().chain(protected).collect::<Vec<_>>().join("; ")
+        let mut words = self.over.clone();
+        match (self.protected.as_slice(), self.touched) {
+            ([], _) => {}
+            (_, 0) => words.push("perhaps protected resources, which are not kept".to_owned()),
+            (_, 1) => words.push("1 protected resource".to_owned()),
+            (_, touched) => words.push(format!("{touched} protected resources")),
+        }
+        words.join("; ")
     }
 }
 
@@ -67,14 +78,24 @@ pub fn excess<'p>(command: &'p PreviewCommand, preview: &Preview) -> Excess<'p> 
     for protect in &command.protect {
         let touched: Vec<&Row> = preview.rows.iter().filter(|row| touches(protect, row)).collect();
         // What is not kept row by row could be anything.
-        if !touched.is_empty() || preview.omitted > 0 {
-            let named = name_rows(&touched);
-            let text = if named.is_empty() {
-                format!("{} rows that are not kept", preview.omitted)
-            } else {
-                named
-            };
-            excess.protected.push((protect, text));
+        let text = match touched.as_slice() {
+            [] if preview.omitted == 0 => continue,
+            [] => format!("any of {} that are not kept", preview.omitted),
+            [only] => printable(&only.address),
+            [first, ..] => format!("{}, first {}", touched.len(), printable(&first.address)),
+        };
+        excess.protected.push((protect, text));
+    }
+    if !excess.is_empty() {
+        let protected = |row: &&Row| command.protect.iter().any(|it| touches(it, row));
+        let mut rows: Vec<&Row> = preview.rows.iter().filter(protected).collect();
+        excess.touched = rows.len();
+        if rows.is_empty() {
+            rows = preview.rows.iter().collect();
+        }
+        excess.resources = rows.into_iter().map(in_words).collect();
+        if preview.omitted > 0 {
+            excess.resources.push(format!("{} more that are not kept", preview.omitted));
         }
     }
     excess
@@ -89,25 +110,35 @@ fn touches(protect: &PreviewProtect, row: &Row) -> bool {
     is_type && is_action
 }
 
-/// The first rows, in words.
-fn name_rows(rows: &[&Row]) -> String {
-    let mut named: Vec<String> = rows
-        .iter()
-        .take(NAMED)
-        .map(|row| {
-            let place = row.place.as_ref().map(|it| format!(" in {it}")).unwrap_or_default();
-            let paths = if row.paths.is_empty() {
-                String::new()
-            } else {
-                format!(" ({})", row.paths.join(", "))
-            };
-            printable(&format!("{} {}{paths}{place}", row.action.word(), row.address))
-        })
-        .collect();
-    if rows.len() > NAMED {
-        named.push(format!("and {} more", rows.len() - NAMED));
-    }
-    named.join(", ")
+/// What a row does to which resource, and where.
+fn in_words(row: &Row) -> String {
+    let place = row.place.as_ref().map(|it| format!(" in {it}")).unwrap_or_default();
+    let paths = match row.paths.split_at(NAMED.min(row.paths.len())) {
+        ([], _) => String::new(),
+        (paths, []) => format!(" ({})", paths.join(", ")),
+        (paths, more) => format!(" ({} and {} more)", paths.join(", "), more.len()),
+    };
+    printable(&format!("{} {}{paths}{place}", row.action.word(), row.address))
+}
+
+/// What the named previews that go beyond the limits, and that nobody let
+/// pass, do to which resource: every one of them, a line each, safe to print.
+pub fn resources(
+    case: &Case<'_>,
+    obligation: &Obligation<'_>,
+    names: &[String],
+    evidence: &Evidence,
+) -> Vec<String> {
+    let Ok(ledger) = &evidence.ledger else { return Vec::new() };
+    let commands = names.iter().filter_map(|name| case.policy.previews.get(name));
+    let open = commands
+        .filter(|command| one(case, obligation, command, ledger, evidence).state > State::Waived);
+    open.filter_map(|command| {
+        let newest = standing(case, command, ledger, evidence).0.into_iter().next()?;
+        Some(excess(command, &newest.record.preview).resources)
+    })
+    .flatten()
+    .collect()
 }
 
 /// The newest preview of each name that counts: what an approver is shown, and
@@ -387,10 +418,6 @@ fn assess(
         return Outcome::satisfied(detail);
     }
     detail.push_str(&format!("; {}", excess.describe()));
-    if excess.protected.is_empty() {
-        let rows: Vec<&Row> = preview.rows.iter().collect();
-        detail.push_str(&format!("; {}", name_rows(&rows)));
-    }
     // An obligation that follows from a module alone asks for the preview, and not for the
     // approvals that its rule asks for in its own paths; over a limit they are what counts.
     let written = case.policy.rules.iter().find(|rule| rule.id == obligation.rule.id);

@@ -16,6 +16,7 @@ pub mod messages;
 pub mod place;
 mod session;
 pub mod source;
+pub mod stored;
 pub mod tool;
 pub mod windsurf;
 

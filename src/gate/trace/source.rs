@@ -8,6 +8,7 @@ use super::copilot::Copilot;
 use super::documents::{Document, Kind};
 use super::gemini::Gemini;
 use super::messages::Messages;
+use super::stored::{OpenCode, Stored};
 use super::windsurf::Windsurf;
 
 /// One agent's records.
@@ -40,6 +41,8 @@ pub enum Format {
     Windsurf,
     /// A file is read whole, and anew when it changed.
     Document(Kind),
+    /// A database, of which the newest rows are read when it changed.
+    Database(Stored),
 }
 
 /// Where VS Code's extensions keep their files, and those of its Insiders.
@@ -201,6 +204,13 @@ pub const SOURCES: &[Source] = &[
         format: Format::Document(Kind::OpenCode),
     },
     Source {
+        agent: "opencode",
+        folders: &["$XDG_DATA_HOME/opencode", "~/.local/share/opencode"],
+        files: &["opencode.db"],
+        session: None,
+        format: Format::Database(Stored::OpenCode),
+    },
+    Source {
         agent: "aider",
         folders: &["{tree}"],
         files: &[".aider.chat.history.md"],
@@ -208,6 +218,16 @@ pub const SOURCES: &[Source] = &[
         format: Format::Document(Kind::Aider),
     },
 ];
+
+/// Where Cursor keeps its own count of what it wrote, see
+/// [`CURSOR_MODELS`](super::stored::CURSOR_MODELS).
+pub const CURSOR_TRACKING: Source = Source {
+    agent: "cursor",
+    folders: &["$CURSOR_CONFIG_DIR/ai-tracking", "~/.cursor/ai-tracking"],
+    files: &["ai-code-tracking.db"],
+    session: None,
+    format: Format::Messages { answers: false },
+};
 
 impl Source {
     /// The files, all or those of one session.
@@ -228,6 +248,20 @@ impl Source {
         self.folders.contains(&"{tree}")
     }
 
+    /// The database that the files are.
+    pub fn database(&self) -> Option<Stored> {
+        match self.format {
+            Format::Database(stored) => Some(stored),
+            Format::ClaudeCode
+            | Format::Codex
+            | Format::Copilot
+            | Format::Gemini
+            | Format::Messages { .. }
+            | Format::Windsurf
+            | Format::Document(_) => None,
+        }
+    }
+
     /// Whether files are never written to again, so that a folder in which none
     /// was made holds nothing new. There may be very many.
     pub fn is_written_once(&self) -> bool {
@@ -245,6 +279,7 @@ impl Source {
             Format::Messages { answers } => Box::new(Messages::new(self.agent, name, answers)),
             Format::Windsurf => Box::new(Windsurf::new(self.agent, name)),
             Format::Document(kind) => Box::new(Document::new(self.agent, name, kind)),
+            Format::Database(Stored::OpenCode) => Box::new(OpenCode::new(self.agent)),
         }
     }
 }

@@ -213,6 +213,45 @@ fn a_ledger_full_of_rubbish_hides_nothing() {
     assert!(said.passes(), "{}", said.text);
 }
 
+/// Where no server of ours refuses it, anybody who may push to the ledger can
+/// put a second file of a record's name under another date.
+#[test]
+fn a_copy_under_another_date_hides_no_rejection() {
+    let Some((hub, _)) = seen() else { return };
+    let tip = hub.ledger_tip().unwrap();
+    let content = |path: &str| hub.chi.git(&["show", &format!("{tip}:{path}")]);
+    let files = hub.chi.git(&["ls-tree", "-r", "--name-only", &tip]);
+    let is_it = |path: &&str| content(path).contains("urn:countersign:rejection:v1");
+    let path = files.lines().filter(|it| it.ends_with(".json")).find(is_it).unwrap();
+    let id = path.rsplit('/').next().unwrap().trim_end_matches(".json");
+    let record = format!("{}\n", content(path)).into_bytes();
+    let copies = |date: &str| {
+        let name = |end: &str| format!("records/{date}/{id}.{end}");
+        [(name("json"), record.clone()), (name("sig"), b"no signature\n".to_vec())]
+    };
+    for (number, date) in ["9999/12/31", "0001/01/01"].into_iter().enumerate() {
+        let [json, sig] = copies(date);
+        for (what, files) in [
+            ("record", vec![json.clone()]),
+            ("signature", vec![sig.clone()]),
+            ("both", vec![json, sig]),
+        ] {
+            hub.bare.git(&["update-ref", LEDGER, &tip]);
+            let commit = hub.ledger_commit(Some(&tip), &files);
+            let push = format!("{commit}:{LEDGER}");
+            let push = hub.chi.git_command(&["push", "-q", "origin", &push]).output().unwrap();
+            let said = Said::new(&push);
+            assert!(said.text.contains("[ledger-malformed]"), "{what}: {}", said.text);
+            hub.chi.git(&["push", "-q", "origin", &format!("{commit}:refs/heads/{what}{number}")]);
+            hub.bare.git(&["update-ref", LEDGER, &commit]);
+            let name = format!("fresh-{what}-{number}");
+            let fresh = hub.bare.clone_as(&name, &["--branch", "topic"]);
+            let said = countersign(&fresh, &["check", RANGE]);
+            assert!(said.text.contains("[rejected]"), "{what} {date}: {}", said.text);
+        }
+    }
+}
+
 #[test]
 fn a_record_that_was_changed_in_place() {
     let Some((hub, other)) = seen() else { return };

@@ -9,6 +9,7 @@ use crate::fixture::{TestRepo, feed};
 
 mod certificates;
 mod ledgers;
+mod narrow;
 mod people;
 mod policies;
 mod records;

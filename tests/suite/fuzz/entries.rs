@@ -2,11 +2,14 @@
 //! called by the tests beside this file and by the targets in `fuzz/`. Each
 //! takes any bytes; it fails by panicking.
 
+use std::ops::ControlFlow;
+
 use countersign::adapters::signature;
 use countersign::gate::change::{Commit, Identity, Oid};
 use countersign::gate::policy::Policy;
 use countersign::gate::record::{Record, RecordType, SignatureState};
 use countersign::gate::signal::{catalogue::Catalogue, detect};
+use countersign::gate::sqlite::{Database, Header, Pages};
 use countersign::gate::trace::{git_ai, source::SOURCES};
 use countersign::gate::trailer;
 
@@ -80,6 +83,35 @@ pub(crate) fn note(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     for noted in git_ai::read(&text) {
         assert!(noted.ranges.iter().all(|range| 1 <= range.start && range.start <= range.end));
+    }
+}
+
+/// A database's pages, one behind the other.
+struct Slice<'a>(&'a [u8]);
+
+impl Pages for Slice<'_> {
+    fn page(&mut self, number: u32) -> Option<Vec<u8>> {
+        let size = Header::parse(self.0).map_or(512, |it| it.page_size as usize);
+        let start = (number as usize).checked_sub(1)?.checked_mul(size)?;
+        Some(self.0.get(start..start.checked_add(size)?)?.to_vec())
+    }
+}
+
+/// A database of any bytes is read to an end; each row is found by its id, or not at all.
+pub(crate) fn database(bytes: &[u8]) {
+    let mut pages = Slice(bytes);
+    let Ok(mut database) = Database::open(&mut pages) else { return };
+    let Some(table) = database.table("t") else { return };
+    let mut ids = Vec::new();
+    database
+        .newest_first(&table, &[0, 1, 2], &mut |id, row| {
+            assert_eq!(row.len(), 3);
+            ids.push(id);
+            ControlFlow::Continue(())
+        })
+        .ok();
+    for id in ids {
+        database.row(&table, id, &[2, 0]).ok();
     }
 }
 

@@ -140,6 +140,11 @@ fn notes() {
 }
 
 #[test]
+fn databases() {
+    check("fuzz/database", 400, entries::database);
+}
+
+#[test]
 fn sessions() {
     check("traces", 60, entries::session);
 }
