@@ -22,7 +22,7 @@ pub fn predicate(case: &Case<'_>, verdict: &Verdict, by: &str, ledger: Option<&O
         .filter(|finding| finding.level > Level::Note)
         .map(|it| json!({ "code": it.code.as_str(), "level": it.level, "rule": it.rule, "message": it.message }))
         .collect();
-    json!({
+    let mut predicate = json!({
         "agents": agents,
         "assisted": case.attribution.assisted(),
         "at": case.now.to_string(),
@@ -31,10 +31,8 @@ pub fn predicate(case: &Case<'_>, verdict: &Verdict, by: &str, ledger: Option<&O
         "commit": case.change.head.as_str(),
         "commits": case.change.commits.len(),
         "files": case.change.files.len(),
-        "findings": findings,
         "ledger": ledger.map(Oid::as_str),
         "mode": verdict.mode,
-        "obligations": obligations,
         "policy": { "from": case.policy.source.from, "sha256": case.policy.source.sha256 },
         "pusher": case.pusher,
         "repo": case.policy.trust.repo_id,
@@ -42,7 +40,10 @@ pub fn predicate(case: &Case<'_>, verdict: &Verdict, by: &str, ledger: Option<&O
         "target": case.target,
         "tree": case.change.head_tree.as_str(),
         "verdict": if verdict.passes() { "pass" } else { "block" },
-    })
+    });
+    predicate["findings"] = Value::Array(findings);
+    predicate["obligations"] = Value::Array(obligations);
+    predicate
 }
 
 /// The state of the ledger that a server's verdict names: the ledger has to

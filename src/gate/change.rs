@@ -3,35 +3,62 @@
 use std::fmt;
 
 /// A git object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Oid(String);
+/// A long history holds many: they take no memory of their own.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Oid {
+    /// Zeros behind the digits, so that ids compare as their texts do.
+    digits: [u8; 64],
+    length: u8,
+}
 
 impl Oid {
     /// Parses a full object id; abbreviations and upper case are refused.
     pub fn parse(text: &str) -> Option<Oid> {
+        let length = match text.len() {
+            length @ (40 | 64) => length,
+            _ => return None,
+        };
         let hex = text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        (hex && matches!(text.len(), 40 | 64)).then(|| Oid(text.to_owned()))
+        let mut digits = [0; 64];
+        digits[..length].copy_from_slice(text.as_bytes());
+        hex.then_some(Oid { digits, length: length as u8 })
     }
 
     /// Returns the whole id.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(self.as_bytes()).expect("digits and letters are UTF-8")
     }
 
     /// Returns the first twelve digits, for people.
     pub fn short(&self) -> &str {
-        &self.0[..12]
+        &self.as_str()[..12]
     }
 
     /// Whether this is git's "no object" (all zeros).
     pub fn is_zero(&self) -> bool {
-        self.0.bytes().all(|byte| byte == b'0')
+        self.as_bytes().iter().all(|byte| *byte == b'0')
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.digits[..usize::from(self.length)]
+    }
+}
+
+impl std::hash::Hash for Oid {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write(self.as_bytes());
+    }
+}
+
+impl fmt::Debug for Oid {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Oid({:?})", self.as_str())
     }
 }
 
 impl fmt::Display for Oid {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(self.as_str())
     }
 }
 

@@ -5,13 +5,12 @@ use serde_json::{Value, json};
 use super::Report;
 use crate::gate::attribution::Attribution;
 use crate::gate::change::{Change, RepoPath};
-use crate::gate::signal::Signal;
 use crate::gate::verdict::{Finding, Judged};
 
 /// Returns the document.
 pub fn render(report: &Report<'_>) -> Value {
     let verdict = report.verdict;
-    json!({
+    let mut document = json!({
         "schema": "countersign.report/1",
         "verdict": if verdict.passes() { "pass" } else { "block" },
         "mode": verdict.mode,
@@ -20,10 +19,12 @@ pub fn render(report: &Report<'_>) -> Value {
         "target": report.target,
         "policy": { "from": report.policy.from, "sha256": report.policy.sha256 },
         "sources": report.sources,
-        "attribution": attribution(report.change, report.attribution),
-        "obligations": verdict.obligations.iter().map(obligation).collect::<Vec<_>>(),
-        "findings": verdict.findings.iter().map(finding).collect::<Vec<_>>(),
-    })
+    });
+    // What is long is moved there; `json!` would copy it at every level.
+    document["attribution"] = attribution(report.change, report.attribution);
+    document["obligations"] = verdict.obligations.iter().map(obligation).collect();
+    document["findings"] = verdict.findings.iter().map(finding).collect();
+    document
 }
 
 fn attribution(change: &Change, attribution: &Attribution) -> Value {
@@ -38,7 +39,7 @@ fn attribution(change: &Change, attribution: &Attribution) -> Value {
         .commits
         .iter()
         .map(|it| {
-            let mut row = json!({ "commit": it.commit.as_str(), "assisted": it.assisted, "signals": signals(&it.signals) });
+            let mut row = json!({ "commit": it.commit.as_str(), "assisted": it.assisted, "signals": it.signals });
             if let Some(person) = &it.narrowed_by {
                 row["narrowed_by"] = person.as_str().into();
             }
@@ -57,32 +58,29 @@ fn attribution(change: &Change, attribution: &Attribution) -> Value {
                     json!({ "start": it.lines.start, "end": it.lines.end, "agent": it.agent, "strength": it.strength })
                 })
                 .collect();
-            json!({
+            let mut value = json!({
                 "path": file.path.to_text(),
                 "status": file.status(),
                 "added": file.added_lines(),
                 "assisted": known.assisted,
                 "assisted_added": known.assisted_added(),
-                "ranges": ranges,
-            })
+            });
+            value["ranges"] = Value::Array(ranges);
+            value
         })
         .collect();
     let mut value = json!({
         "assisted": attribution.assisted(),
         "added": added,
         "assisted_added": assisted_added,
-        "agents": agents,
-        "commits": commits,
-        "files": files,
     });
+    value["agents"] = Value::Array(agents);
+    value["commits"] = Value::Array(commits);
+    value["files"] = Value::Array(files);
     if !attribution.staged.is_empty() {
-        value["signals"] = signals(&attribution.staged);
+        value["signals"] = json!(attribution.staged);
     }
     value
-}
-
-fn signals(signals: &[Signal]) -> Value {
-    json!(signals)
 }
 
 /// One obligation.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
+use std::rc::Rc;
 
 use super::super::change::{Change, Commit, Oid};
 use super::super::policy::Policy;
@@ -100,13 +101,13 @@ pub fn involved(
     pusher: Option<&str>,
 ) -> Involved {
     // Few people make many commits.
-    let mut known: HashMap<String, Vec<&str>> = HashMap::new();
+    let mut known: HashMap<String, Rc<[&str]>> = HashMap::new();
     let mut by_email = |email: &str| match known.get(email) {
-        Some(names) => names.clone(),
+        Some(names) => Rc::clone(names),
         None => {
             let people = policy.everybody_with_email(email.trim());
-            let names: Vec<&str> = people.map(|it| it.name.as_str()).collect();
-            known.insert(email.to_owned(), names.clone());
+            let names: Rc<[&str]> = people.map(|it| it.name.as_str()).collect();
+            known.insert(email.to_owned(), Rc::clone(&names));
             names
         }
     };
