@@ -328,6 +328,7 @@ impl HooksDir {
     /// where it looked before somebody set `core.hooksPath`.
     pub fn folders(&self) -> Vec<PathBuf> {
         let recorded = self.own_setting(FOLDER_SETTING).map(|value| self.resolve(value));
+        let recorded = recorded.filter(|it| !self.is_of_another_repository(it));
         let mut folders = Vec::new();
         for folder in [self.folder.clone(), Some(self.common_dir.join("hooks")), recorded] {
             folders.extend(folder.filter(|it| !folders.contains(it)));
@@ -350,9 +351,23 @@ impl HooksDir {
     pub fn recorded(&self, dir: &Path) -> Result<Vec<PathBuf>, HooksError> {
         let Some(value) = self.own_setting(FOLDER_SETTING) else { return Ok(Vec::new()) };
         if Path::new(value).is_absolute() || self.work_tree.is_none() {
-            return Ok(vec![self.resolve(value)]);
+            let folder = self.resolve(value);
+            return Ok(Some(folder)
+                .filter(|it| !self.is_of_another_repository(it))
+                .into_iter()
+                .collect());
         }
         Ok(worktrees(dir)?.into_iter().map(|tree| tree.join(value)).collect())
+    }
+
+    /// Whether this is the own folder of another repository, whose copy this one
+    /// is: settings were copied with it, and the original keeps its hooks.
+    fn is_of_another_repository(&self, folder: &Path) -> bool {
+        let Some(parent) = folder.parent() else { return false };
+        folder.ends_with("hooks")
+            && parent.join("HEAD").is_file()
+            && parent.join("objects").is_dir()
+            && fs::resolve(parent).ok() != fs::resolve(&self.common_dir).ok()
     }
 
     fn resolve(&self, value: &OsStr) -> PathBuf {

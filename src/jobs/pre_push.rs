@@ -10,6 +10,7 @@ use crate::gate::policy::Mode;
 
 use super::Error;
 use super::judgement::Judgement;
+use super::publish;
 use super::ref_update::{JudgedRef, Receiver, RefUpdate};
 use super::trusted::{Trusted, Vantage, full_name, trusted_remote};
 use super::world::World;
@@ -123,8 +124,16 @@ pub fn pre_push(
         pusher: None,
     };
     let mut refs = Vec::new();
+    let mut looked = !is_trusted || trusted.absent || trusted.policy.mode != Mode::Enforce;
     for update in &push.updates {
         let mut judged = receiver.judge(update)?;
+        // Somebody may have approved since this clone fetched last.
+        if judged.awaits_records() && !std::mem::replace(&mut looked, true) {
+            // What cannot be reached leaves what is known: the push is blocked.
+            if publish::ledger(world, &trusted).refresh().unwrap_or(false) {
+                judged = receiver.judge(update)?;
+            }
+        }
         if let Some(judgement) = &judged.judgement
             && trusted.policy.mode == Mode::Enforce
         {

@@ -6,7 +6,7 @@ use crate::adapters::ledger::Ledger;
 use crate::gate::change::{Oid, printable};
 use crate::gate::evidence::Deferred;
 use crate::gate::policy::Stage;
-use crate::gate::verdict::{Code, Finding, Level};
+use crate::gate::verdict::{Code, Finding, Level, State};
 
 use super::judgement::{Judgement, Question};
 use super::trusted::{Trusted, Vantage};
@@ -44,6 +44,19 @@ impl JudgedRef {
     pub fn passes(&self) -> bool {
         self.judgement.as_ref().is_none_or(|judgement| judgement.verdict.passes())
             && self.findings.iter().all(|finding| finding.level < Level::Block)
+    }
+}
+
+impl JudgedRef {
+    /// Whether it is blocked by what a record could still mend.
+    pub fn awaits_records(&self) -> bool {
+        let awaits = |judgement: &Judgement| {
+            judgement.verdict.obligations.iter().any(|it| match it.state {
+                State::Missing | State::Failed | State::Error => true,
+                State::Satisfied | State::Waived | State::Deferred | State::Unsatisfiable => false,
+            }) || self.findings.iter().any(|it| it.code == Code::RefRewrite)
+        };
+        !self.passes() && self.judgement.as_ref().is_some_and(awaits)
     }
 }
 

@@ -160,6 +160,22 @@ fn a_shim_of_another_version_is_replaced() {
 }
 
 #[test]
+fn a_copy_of_a_repository_leaves_the_hooks_of_the_original() {
+    let repo = TestRepo::new();
+    install(&repo);
+    let shim = repo.path().join(".git/hooks/pre-commit");
+    for job in ["install", "uninstall"] {
+        let copy = repo.beside(job);
+        let mut cp = repo.command("cp");
+        cp.arg("-r").arg(repo.path().join(".")).arg(copy.path());
+        assert!(cp.status().unwrap().success());
+        assert!(copy.countersign(&[job]).status.success());
+        assert!(shim.exists(), "{job} in the copy");
+        assert_eq!(copy.path().join(".git/hooks/pre-commit").exists(), job == "install");
+    }
+}
+
+#[test]
 fn a_shared_repository_gets_hooks_for_its_group() {
     let repo = TestRepo::init(&["--shared=group"]);
     install(&repo);

@@ -230,6 +230,31 @@ fn an_approval_survives_what_leaves_its_files_alone() {
 }
 
 #[test]
+fn what_a_colleague_approved_meanwhile_needs_no_fetch() {
+    let senior = "[trust]\nrepo_id = \"shop\"\n[groups]\nsenior = [\"ana\", \"bo\"]\n[[rule]]\nid = \"one\"\nrequire.approvals = [{ from = [\"senior\"] }]\n";
+    let Some(shop) = crate::shop::Shop::open(senior) else { return };
+    let (ana, hub) = (&shop.ana, &shop.hub);
+    succeeds(countersign(ana, &["install"]));
+    ana.git(&["switch", "-q", "-c", "topic"]);
+    ana.commit_file("ana", "a.rs", "1\n", "change");
+    succeeds(push(ana, &["origin", "topic"]));
+    let bo = hub.clone_as("bo", &["--branch", "topic"]);
+    let to_main = ["origin", "topic:main"];
+    let said = push(ana, &to_main);
+    assert_eq!((said.code, said.codes()), (Some(1), vec!["approval-missing"]), "{}", said.text);
+    approve(&bo, "bo", Some("origin/main..origin/topic"));
+    sync(&bo);
+    // Where the remote cannot be asked, what is known decides.
+    let url = ana.git(&["remote", "get-url", "origin"]);
+    ana.git(&["remote", "set-url", "origin", "../nowhere"]);
+    ana.git(&["remote", "set-url", "--push", "origin", &url]);
+    assert_eq!(push(ana, &to_main).code, Some(1));
+    ana.git(&["remote", "set-url", "origin", &url]);
+    assert_eq!(succeeds(push(ana, &to_main)), "");
+    assert_eq!(hub.oid("main"), ana.oid("topic"));
+}
+
+#[test]
 fn people_who_approve_at_once_lose_nothing() {
     let seniors = "[trust]\nrepo_id = \"shop\"\n[groups]\nsenior = [\"ana\", \"bo\"]\n[[rule]]\nid = \"two\"\nrequire.approvals = [{ count = 2, from = [\"senior\"] }]\n";
     let Some(shop) = crate::shop::Shop::open(seniors) else { return };

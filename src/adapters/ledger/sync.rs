@@ -73,6 +73,14 @@ impl Ledger<'_> {
         Err(LedgerError::TooBusy { remote, attempts: ATTEMPTS })
     }
 
+    /// Fetches the shared records; says whether there is news.
+    pub fn refresh(&self) -> Result<bool, LedgerError> {
+        let Some(remote) = &self.remote else { return Ok(false) };
+        let before = self.tips()?;
+        self.fetch(remote, &before)?;
+        Ok(self.tips()?.tracking != before.tracking)
+    }
+
     /// How many records of this clone are not published yet.
     pub fn pending_count(&self) -> Result<usize, LedgerError> {
         let tips = self.tips()?;
