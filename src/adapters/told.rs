@@ -42,9 +42,22 @@ pub struct Snapshot {
     pub time: i64,
     /// The commit on which HEAD stood.
     pub head: Option<String>,
+    /// Whose shell command it is that runs now; `None` for another call, and
+    /// for a command that only moves what others wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Running>,
     /// By the hash of the path: the keys of the lines, or `None` where no file
     /// stood or its lines cannot be told.
     pub files: BTreeMap<String, Option<String>>,
+}
+
+/// A shell command under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The agent's id in the catalogue.
+    pub agent: String,
+    pub session: String,
+    pub model: Option<String>,
 }
 
 /// How often a hook's call could not be kept, and why the last one.
@@ -125,6 +138,21 @@ impl ToldStore {
         let Some(bytes) = fs::read(&path, SNAPSHOT_LIMIT)? else { return Ok(None) };
         fs::remove_file(&path)?;
         Ok(serde_json::from_slice(&bytes).ok())
+    }
+
+    /// How files stood before the calls that are under way, begun since then.
+    pub fn running(&self, since: Timestamp) -> Vec<Snapshot> {
+        let mut snapshots = Vec::new();
+        for entry in fs::entries(&self.folder).unwrap_or_default() {
+            let fs::Entry::File(name, plain) = entry else { continue };
+            if !name.starts_with("before-") || plain.modified / 1_000_000_000 < since.0 {
+                continue;
+            }
+            let bytes = fs::read_plain(&self.folder.join(&name), SNAPSHOT_LIMIT);
+            let snapshot = bytes.ok().and_then(|it| serde_json::from_slice(&it).ok());
+            snapshots.extend(snapshot.filter(|it: &Snapshot| it.time >= since.0));
+        }
+        snapshots
     }
 
     fn before(&self, call: &str) -> PathBuf {
@@ -301,6 +329,8 @@ mod tests {
         let snapshot = Snapshot { time: 1_800_000_000, ..Snapshot::default() };
         assert_eq!(store.take("1").expect("reads"), None);
         store.keep("1", &snapshot).expect("keeps");
+        assert_eq!(store.running(Timestamp(1_800_000_001)), []);
+        assert_eq!(store.running(Timestamp(1)), std::slice::from_ref(&snapshot));
         assert_eq!(store.take("1").expect("reads"), Some(snapshot));
         assert_eq!(store.take("1").expect("reads"), None);
     }

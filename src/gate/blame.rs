@@ -296,6 +296,7 @@ mod tests {
             agent: "codex".to_owned(),
             session: "s".to_owned(),
             model: None,
+            moved: false,
             runs: vec![run],
         };
         Known { commit: commit.map(oid), lines, noted: false }

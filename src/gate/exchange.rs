@@ -72,6 +72,7 @@ pub fn parse_row(line: &str) -> Option<Known> {
             agent: short(&row.agent),
             session: short(&row.session),
             model: row.model.as_deref().map(short),
+            moved: false,
             runs: vec![run],
         },
         noted: false,
@@ -264,6 +265,7 @@ mod tests {
             agent: agent.to_owned(),
             session: "sess-1".to_owned(),
             model: Some("claude-sonnet-4-5".to_owned()),
+            moved: false,
             runs: vec![run],
         };
         Known { commit: Oid::parse(&"a".repeat(40)), lines, noted: false }

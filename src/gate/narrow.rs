@@ -165,7 +165,8 @@ mod tests {
     fn lines(agent: &str) -> RecordedLines {
         let run = Run { start: 2, reformatted: false, lines: vec![hash("two"), hash("three")] };
         let (path, session) = ("a".to_owned(), "s".to_owned());
-        RecordedLines { path, agent: agent.to_owned(), session, model: None, runs: vec![run] }
+        let agent = agent.to_owned();
+        RecordedLines { path, agent, session, model: None, moved: false, runs: vec![run] }
     }
 
     #[track_caller]

@@ -6,7 +6,7 @@
 //! amended commit, a squash or a cherry-pick. In the ledger they are a record of
 //! Agent Trace 0.1 (<https://agent-trace.dev>), with the hashes in its metadata.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -36,6 +36,10 @@ pub struct RecordedLines {
     pub session: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// They only came along when the file was moved, and were recorded under
+    /// its old name before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moved: bool,
     pub runs: Vec<Run>,
 }
 
@@ -85,11 +89,30 @@ pub fn keep(path: &RepoPath, content: &[u8], matches: &[MatchedRange]) -> Vec<Re
                 agent: range.agent.clone(),
                 session: range.session.clone(),
                 model: range.model.clone(),
+                moved: false,
                 runs: vec![run],
             }),
         }
     }
     kept
+}
+
+/// Leaves out what came along with a moved file, where what was recorded
+/// under its old name is here as well.
+pub fn without_moved<'a>(
+    records: impl Iterator<Item = &'a RecordedLines> + Clone,
+) -> impl Iterator<Item = &'a RecordedLines> {
+    let first: HashSet<(&str, &str, &str)> = records
+        .clone()
+        .filter(|it| !it.moved)
+        .map(|it| (it.agent.as_str(), it.session.as_str(), it.path.as_str()))
+        .collect();
+    records.filter(move |it| {
+        let elsewhere = |(agent, session, path): &(&str, &str, &str)| {
+            *agent == it.agent && *session == it.session && *path != it.path
+        };
+        !it.moved || !first.iter().any(elsewhere)
+    })
 }
 
 /// The added lines of a file that these records of it tell of, one a range. A
@@ -276,11 +299,12 @@ pub fn bodies(
             }
             lines += run.lines.len();
             match part.last_mut() {
-                Some(RecordedLines { path, session, agent, model, runs })
+                Some(RecordedLines { path, session, agent, model, moved, runs })
                     if *path == of_session.path
                         && *session == of_session.session
                         && *agent == of_session.agent
-                        && *model == of_session.model =>
+                        && *model == of_session.model
+                        && *moved == of_session.moved =>
                 {
                     runs.push(run);
                 }

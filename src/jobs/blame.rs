@@ -14,6 +14,7 @@ use crate::gate::evidence::Answer;
 use crate::gate::matching::match_lines;
 use crate::gate::policy::{Narrow, Policy};
 use crate::gate::record::{Body, SignedRecord};
+use crate::gate::recorded::{RecordedLines, without_moved};
 use crate::gate::signal::{Signal, SignalKind, Strength, detect};
 use crate::gate::told::lines::{Told, restored};
 use crate::gate::trace::TracedEdit;
@@ -113,6 +114,9 @@ fn committed(
     }));
     // A record of another file of the same commit tells nothing here.
     known.retain(|it| RepoPath::from_text(&it.lines.path).is_some_and(|it| names.contains(&it)));
+    let first: Vec<RecordedLines> =
+        without_moved(known.iter().map(|it| &it.lines)).cloned().collect();
+    known.retain(|it| !it.lines.moved || first.contains(&it.lines));
     let approved = approved(world, trusted, &view.records, &names)?;
     let head = revision.or(world.git.layout().head.as_ref());
     let history = match head {

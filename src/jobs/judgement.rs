@@ -25,7 +25,7 @@ use crate::gate::weakening::guard;
 
 use super::trusted::{Trusted, Vantage, fetch_command};
 use super::world::World;
-use super::{Error, anchors, gather, narrow, recorded};
+use super::{Error, anchors, gather, narrow, noted, recorded};
 
 /// The most files of which git is asked, line by line, where they come from;
 /// beyond it a file that an assisted commit touched counts whole.
@@ -168,7 +168,9 @@ impl Question<'_> {
             row.narrowed_by = narrowed.get(&row.commit).cloned();
         }
         recorded::add(world, &change, &lines, &names, &mut attribution)?;
-        let noted = recorded::of_notes(world, &change.commits.iter().map(|it| &it.id).collect())?;
+        let mut noted =
+            recorded::of_notes(world, &change.commits.iter().map(|it| &it.id).collect())?;
+        noted::add(world, &change.commits, &mut noted)?;
         if !noted.marks.is_empty() {
             sources.push("notes".to_owned());
         }

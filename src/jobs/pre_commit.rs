@@ -96,7 +96,8 @@ fn judge_with_lines(
     };
     let change = staged(world, question.detail())?;
     let marks = surroundings.marks(&catalogue(&trusted.policy));
-    let recorded = recorded::staged(world, &change, trusted.policy.trust.reformatted)?;
+    let mut recorded = recorded::staged(world, &change, trusted.policy.trust.reformatted, &marks)?;
+    recorded.extend(recorded::moved(world, trusted, &change)?);
     Ok((question.judge_staged(world, change, marks, &recorded)?, recorded))
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::adapters::env::Env;
 use crate::adapters::fs;
 use crate::adapters::git::{self, Git, Glance};
-use crate::adapters::told::{Failures, Snapshot, ToldStore};
+use crate::adapters::told::{Failures, Running, Snapshot, ToldStore};
 use crate::gate::change::{Oid, RepoPath};
 use crate::gate::told::command::{commands, program};
 use crate::gate::told::guard::{self, Answer, Forbidden};
@@ -26,7 +26,7 @@ use super::world::World;
 
 /// The largest file whose lines are looked at, in bytes; and of one command,
 /// how many files, of how many bytes together.
-const FILE_LIMIT: u64 = 4 << 20;
+pub(super) const FILE_LIMIT: u64 = 4 << 20;
 const FILES: usize = 2000;
 const BYTES: u64 = 32 << 20;
 
@@ -35,7 +35,7 @@ const KEPT: usize = 16 << 20;
 
 /// How long a command may run, in seconds, so that what changed meanwhile is
 /// still taken for its work.
-const PATIENCE: i64 = 15 * 60;
+pub(super) const PATIENCE: i64 = 15 * 60;
 
 /// The end of a transcript in which the model's name is looked for, in bytes.
 const TRANSCRIPT: u64 = 64 << 10;
@@ -111,7 +111,7 @@ fn is_previewed(env: &Env, payload: &Payload) -> Result<bool, Error> {
 fn keep(env: &Env, payload: &Payload) -> Result<(), Error> {
     match (&payload.act, payload.phase) {
         (Act::Nothing, _) => Ok(()),
-        (Act::Shell(_), Phase::Before) => before_command(env, payload),
+        (Act::Shell(line), Phase::Before) => before_command(env, payload, line),
         (Act::Shell(line), Phase::After) => after_command(env, payload, line),
         (Act::Edit(_) | Act::Files(_), Phase::Before) => before_edit(env, payload),
         (Act::Edit(writes), Phase::After) => after_edit(env, payload, writes),
@@ -337,11 +337,16 @@ fn repository(env: &Env, payload: &Payload) -> Option<(Glance, PathBuf)> {
     Glance::above(&fs::resolve(&folder(env, payload)).ok()?)
 }
 
-fn before_command(env: &Env, payload: &Payload) -> Result<(), Error> {
+fn before_command(env: &Env, payload: &Payload, line: &str) -> Result<(), Error> {
     let Some((glance, top)) = repository(env, payload) else { return Ok(()) };
     let mut snapshot = Snapshot {
         time: env.now.0,
         head: glance.head().map(|it| it.to_string()),
+        command: (!moves_only(line)).then(|| Running {
+            agent: payload.agent.clone(),
+            session: payload.session.clone(),
+            model: payload.model.clone().or_else(|| model(payload)),
+        }),
         files: BTreeMap::new(),
     };
     let mut room = BYTES;

@@ -11,13 +11,16 @@ use crate::gate::change::{Change, FileChange, LineRange, Oid, RepoPath};
 use crate::gate::matching::{MatchedRange, match_lines};
 use crate::gate::narrow::Written;
 use crate::gate::record::{Record, SignatureState, SignedRecord};
-use crate::gate::recorded::{self, RecordedLines, bodies, keep, locate, new_lines};
+use crate::gate::recorded::{
+    self, RecordedLines, bodies, keep, locate, new_lines, relocate, without_moved,
+};
 use crate::gate::signal::{Signal, SignalKind, Strength};
 use crate::gate::told::lines::{Told, restored};
 use crate::gate::trace::{TracedEdit, git_ai};
 
+use super::trusted::{Trusted, Vantage};
 use super::world::World;
-use super::{Error, sessions};
+use super::{Error, gather, running, sessions};
 
 /// The largest file in which lines are looked for, in bytes. Of a larger one,
 /// every added line counts.
@@ -25,11 +28,13 @@ pub(super) const FILE_LIMIT: u64 = 32 << 20;
 
 /// What agents recorded of the staged lines.
 ///
-/// `formatted`: lines also count that a formatter changed since.
+/// `formatted`: lines also count that a formatter changed since; `marks` are
+/// those of the surroundings.
 pub fn staged(
     world: &World,
     change: &Change,
     formatted: bool,
+    marks: &[Signal],
 ) -> Result<Vec<RecordedLines>, Error> {
     let paths: Vec<&RepoPath> =
         change.files.iter().filter(|it| is_text(it)).map(|it| &it.path).collect();
@@ -45,6 +50,9 @@ pub fn staged(
     for (path, edits) in sessions::told(world, &paths)?.0 {
         let path = renames.get(&path).cloned().unwrap_or(path);
         told.entry(path).or_default().extend(edits);
+    }
+    for (path, edit) in running::told(world, change, marks)? {
+        told.entry(path).or_default().push(edit);
     }
     let mut edits: BTreeMap<&RepoPath, Vec<&TracedEdit>> = BTreeMap::new();
     for recorded in &traces.edits {
@@ -75,6 +83,41 @@ pub fn staged(
         ));
     }
     Ok(kept)
+}
+
+/// The lines that come along with staged files that were moved: a squash of
+/// the branch will know nothing of their old names.
+pub fn moved(
+    world: &World,
+    trusted: &Trusted,
+    change: &Change,
+) -> Result<Vec<RecordedLines>, Error> {
+    let renames = staged_renames(world, change)?;
+    if renames.is_empty() {
+        return Ok(Vec::new());
+    }
+    let none = std::iter::empty();
+    // That the ledger cannot be read is said where it decides something: at the push.
+    let Ok(view) = gather::attributions(world, trusted, Vantage::Commit, renames.keys(), none)
+    else {
+        return Ok(Vec::new());
+    };
+    let known = of_ledger(&view.records);
+    let mut moved = Vec::new();
+    for (from, to) in &renames {
+        let from = from.to_text();
+        let records: Vec<&RecordedLines> =
+            known.iter().map(|it| &it.lines).filter(|it| it.path == from).collect();
+        let file = change.files.iter().find(|it| it.path == *to);
+        let Some(new) = file.and_then(|it| it.new.as_ref()).filter(|_| !records.is_empty()) else {
+            continue;
+        };
+        let content = world.git.blob(&new.oid, FILE_LIMIT)?;
+        let whole = LineRange { start: 1, end: content.len() as u64 + 1 };
+        let found = relocate(to, &content, &[whole], &records);
+        moved.extend(found.into_iter().map(|it| RecordedLines { moved: true, ..it }));
+    }
+    Ok(moved)
 }
 
 /// The staged files that were moved, by their old names: as git finds them,
@@ -132,6 +175,7 @@ pub type OldNames = BTreeMap<RepoPath, BTreeSet<RepoPath>>;
 pub fn signals(kept: &[RecordedLines]) -> Vec<Signal> {
     let signals: BTreeSet<Signal> = kept
         .iter()
+        .filter(|it| !it.moved)
         .map(|it| Signal {
             agent: it.agent.clone(),
             kind: SignalKind::Session,
@@ -178,6 +222,7 @@ pub fn add(
         let paths = names.get(&file.path).into_iter().flatten().chain([&file.path]);
         let of = |path: &RepoPath| by_path.get(path.to_text().as_str()).cloned();
         let records: Vec<&RecordedLines> = paths.filter_map(of).flatten().collect();
+        let records: Vec<&RecordedLines> = without_moved(records.into_iter()).collect();
         if records.is_empty() {
             continue;
         }

@@ -227,6 +227,129 @@ fn a_renamed_file_keeps_what_was_recorded_under_its_old_name() {
 }
 
 #[test]
+fn a_squash_keeps_the_lines_of_a_file_that_was_made_and_moved_on_the_branch() {
+    if is_below_an_agent() {
+        return;
+    }
+    let (repo, remote) = prepared();
+    record(&repo, "s2", "src/new.rs", "", AGENTS);
+    repo.git(&["checkout", "-q", "src/a.rs", "-f"]);
+    repo.write("src/new.rs", format!("fn people() {{\n    think();\n}}\n{AGENTS}"));
+    repo.git(&["add", "-A"]);
+    repo.git(&["commit", "-q", "-m", "Work"]);
+    repo.git(&["mv", "src/new.rs", "src/moved.rs"]);
+    repo.git(&["commit", "-q", "-m", "Move"]);
+    // A move is nobody's assistance.
+    let scan = repo.countersign(&["scan", "HEAD~1..HEAD", "--format", "json"]);
+    let row: Value = serde_json::from_slice(&scan.stdout).unwrap();
+    assert_eq!(row["assisted"], false, "{row}");
+    let expected = &["4-7 claude-code recorded"];
+    check_file(&repo, "origin/main..work", "src/moved.rs", expected);
+    repo.git(&["push", "-q", "origin", "work"]);
+    std::fs::remove_dir_all(repo.home().join(".claude")).unwrap();
+    let other = remote.clone_as("other", &["-b", "work"]);
+    check_file(&other, "origin/main..work", "src/moved.rs", expected);
+    other.git(&["checkout", "-q", "-b", "squashed", "origin/main"]);
+    other.git(&["merge", "-q", "--squash", "work"]);
+    other.git(&["commit", "-q", "-m", "Squashed"]);
+    other.git(&["push", "-q", "origin", "squashed"]);
+    let fresh = remote.clone_as("fresh", &["-b", "squashed", "--single-branch"]);
+    fresh.git(&["fetch", "-q", "origin", "main:refs/remotes/origin/main"]);
+    fresh.git(&[
+        "fetch",
+        "-q",
+        "origin",
+        "countersign-ledger:refs/remotes/origin/countersign-ledger",
+    ]);
+    check_file(&fresh, "origin/main..squashed", "src/moved.rs", expected);
+    const FOUND: &str = "claude-code s2 recorded content";
+    check_blame(&fresh, &["src/moved.rs"], &["", "", "", FOUND, FOUND, FOUND, FOUND]);
+    // The same line by a person, in the same file, stays a person's.
+    other.git(&["checkout", "-q", "work"]);
+    other.write(
+        "src/moved.rs",
+        format!("fn people() {{\n    think();\n}}\n{AGENTS}fn more() {{\n    work_hard();\n}}\n"),
+    );
+    other.commit("bo", "Copy a line");
+    check_file(&other, "origin/main..work", "src/moved.rs", expected);
+}
+
+/// Puts a note on a commit.
+fn note(repo: &TestRepo, name: &str, text: &str) {
+    repo.git(&["notes", "--ref", name, "add", "-f", "-m", text]);
+}
+
+#[test]
+fn a_note_that_counts_letters_marks_the_files_it_names() {
+    let repo = TestRepo::new();
+    repo.write("countersign.toml", POLICY).write("a.rs", "one\n").commit("ana", "begin");
+    repo.git(&["checkout", "-q", "-b", "work"]);
+    repo.write("a.rs", "one\ntwo_more\n").write("b.rs", "three_more\n");
+    repo.write("c.rs", "four_more\n").commit("ana", "work");
+    note(
+        &repo,
+        "ai-attribution",
+        r#"{"version":1,"generator":"Qwen-Coder","files":{"a.rs":{"aiChars":9,"humanChars":0,"percent":100},"b.rs":{"aiChars":3,"humanChars":8}},"summary":{"aiPercent":60}}"#,
+    );
+    check_file(&repo, "main..work", "a.rs", &["2-2 qwen-code recorded"]);
+    for (path, assisted) in [("a.rs", true), ("b.rs", true), ("c.rs", false)] {
+        let output = repo.countersign(&["check", "main..work", "--format", "json"]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let files = report["attribution"]["files"].as_array().unwrap();
+        let file = files.iter().find(|it| it["path"] == path).unwrap();
+        assert_eq!(file["assisted"], assisted, "{report:#}");
+        assert_eq!(report["attribution"]["commits"][0]["signals"][0]["kind"], "note");
+    }
+    // A malformed one tells nothing.
+    note(&repo, "ai-attribution", "{\"version\":1,\"files\":7}");
+    check_file(&repo, "main..work", "a.rs", &[]);
+}
+
+#[test]
+fn a_checkpoint_of_entire_names_the_agent() {
+    let agents = |repo: &TestRepo, range: &str| {
+        let output = repo.countersign(&["check", range, "--format", "json"]);
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let agents = report["attribution"]["agents"].as_array().unwrap();
+        agents.iter().map(|it| it["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join(" ")
+    };
+    let repo = TestRepo::new();
+    repo.write("countersign.toml", POLICY).write("a.rs", "one\n").commit("ana", "begin");
+    repo.git(&["checkout", "-q", "-b", "work"]);
+    let message = "work\n\nEntire-Checkpoint: a3b2c4d5e6f7\n";
+    repo.write("a.rs", "one\ntwo\n").commit("ana", message);
+    assert_eq!(agents(&repo, "main..work"), "entire");
+    // The branch of checkpoints, with two sessions, as a remote has it.
+    repo.git(&["checkout", "-q", "--orphan", "entire/checkpoints/v1"]);
+    repo.git(&["rm", "-rfq", "."]);
+    repo.write(
+        "a3/b2c4d5e6f7/metadata.json",
+        r#"{"checkpoint_id":"a3b2c4d5e6f7","files_touched":["a.rs"]}"#,
+    );
+    for (number, agent) in ["Claude Code", "Gemini CLI"].iter().enumerate() {
+        let metadata = format!(
+            r#"{{"checkpoint_id":"a3b2c4d5e6f7","session_id":"s{number}","strategy":"manual-commit","files_touched":["a.rs"],"agent":"{agent}"}}"#
+        );
+        repo.write(format!("a3/b2c4d5e6f7/{number}/metadata.json"), metadata);
+    }
+    repo.commit("ana", "Checkpoint: a3b2c4d5e6f7");
+    repo.git(&["update-ref", "refs/remotes/origin/entire/checkpoints/v1", "HEAD"]);
+    repo.git(&["checkout", "-q", "work"]);
+    repo.git(&["branch", "-D", "entire/checkpoints/v1"]);
+    assert_eq!(agents(&repo, "main..work"), "claude-code entire gemini-cli");
+    // A ref of its own, by a ULID.
+    let id = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    repo.write("a.rs", "three\n").commit("ana", &format!("more\n\nEntire-Checkpoint: {id}\n"));
+    let metadata = r#"{"session_id":"s9","agent":"OpenCode","files_touched":["a.rs"]}"#;
+    let blob = repo.git_with_input(&["hash-object", "-w", "--stdin"], metadata.as_bytes());
+    let tree =
+        repo.git_with_input(&["mktree"], format!("100644 blob {blob}\tmetadata.json\n").as_bytes());
+    let commit = repo.git(&["commit-tree", &tree, "-m", "checkpoint"]);
+    repo.git(&["update-ref", &format!("refs/entire/checkpoints/AV/{id}"), &commit]);
+    assert_eq!(agents(&repo, "work~1..work"), "entire opencode");
+}
+
+#[test]
 fn what_is_staged_alone_is_matched_and_rules_see_the_share() {
     if is_below_an_agent() {
         return;

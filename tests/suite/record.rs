@@ -188,6 +188,41 @@ fn what_an_agents_command_wrote_is_marked() {
 }
 
 #[test]
+fn a_command_that_writes_and_commits_in_one_call_is_marked() {
+    if is_below_an_agent() {
+        return;
+    }
+    let mut repo = prepared(&[("a.rs", "fn first() {}\n"), ("b.rs", "fn other() {}\n")]);
+    repo.write("a.rs", "fn first() {}\nfn by_hand() {}\n");
+    // Somebody else commits beside a command that runs.
+    let line = "printf 'fn generated() {\\n    by_command();\\n}\\n' >>a.rs && git add -A && git commit -qm Generate";
+    let payload = |event| claude(&repo, event, "t0", "Bash", json!({ "command": "sleep 9" }));
+    told(&repo, &["--agent", "claude-code"], &payload("PreToolUse"));
+    repo.write("b.rs", "fn other() {}\nfn by_hand_too() {}\n");
+    repo.git(&["commit", "-q", "-m", "By hand", "b.rs"]);
+    told(&repo, &["--agent", "claude-code"], &payload("PostToolUse"));
+    repo.set_variable("CLAUDE_CODE_CHILD_SESSION", "1");
+    shell(&repo, "t1", line);
+    // In a clone nobody saw who ran the commit: only the recorded lines are left.
+    repo.git(&["remote", "add", "origin", "."]);
+    let remote = repo.beside("origin.git");
+    repo.git(&["clone", "-q", "--bare", ".", remote.path().to_str().unwrap()]);
+    repo.git(&["remote", "set-url", "origin", remote.path().to_str().unwrap()]);
+    repo.git(&["fetch", "-q", "origin"]);
+    assert!(repo.countersign(&["ledger", "sync"]).status.success());
+    let other = remote.clone_as("other", &["-b", "work"]);
+    let output = other.countersign(&["check", "origin/main..work", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let files = report["attribution"]["files"].as_array().unwrap();
+    let ranges = |path: &str| files.iter().find(|it| it["path"] == path).unwrap()["ranges"].clone();
+    let expected =
+        json!([{ "start": 3, "end": 5, "agent": "claude-code", "strength": "recorded" }]);
+    assert_eq!(ranges("a.rs"), expected, "{report:#}");
+    assert_eq!(ranges("b.rs"), json!([]), "{report:#}");
+}
+
+#[test]
 fn what_git_brings_back_is_not_the_agents() {
     if is_below_an_agent() {
         return;

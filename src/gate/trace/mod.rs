@@ -6,6 +6,7 @@
 
 pub mod aider;
 pub mod apply_patch;
+pub mod beside;
 pub mod claude_code;
 pub mod codex;
 pub mod copilot;
