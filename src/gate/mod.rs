@@ -52,3 +52,4 @@ pub mod trail;
 pub mod trailer;
 pub mod verdict;
 pub mod weakening;
+pub mod zstd;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use countersign::adapters::sqlite;
 use countersign::gate::sqlite::Value;
+use countersign::gate::zstd;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
@@ -25,15 +26,17 @@ pub(crate) fn python(path: &Path, program: &str) -> Option<String> {
         .ok()
         .filter(|it| !String::from_utf8_lossy(&it.stderr).contains("No module named"));
     let Some(output) = output else {
-        assert!(
-            std::env::var_os("COUNTERSIGN_TEST_SQLITE").is_none(),
-            "python3 and its module sqlite3 are needed"
-        );
-        skipped("python3 and its module sqlite3 are not here");
+        missing("python3 and its module sqlite3 are not here");
         return None;
     };
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
     Some(String::from_utf8(output.stdout).unwrap())
+}
+
+/// Says what cannot be tried here; where the oracles have to be here, it fails.
+fn missing(what: &str) {
+    assert!(std::env::var_os("COUNTERSIGN_TEST_SQLITE").is_none(), "{what}");
+    skipped(what);
 }
 
 /// What our reader says of a table: a row a line, the lowest row id first.
@@ -311,6 +314,98 @@ fn opencodes_database_tells_its_edits() {
     let notes = repo.countersign(&["-v", "scan", "--sessions"]);
     let notes = String::from_utf8_lossy(&notes.stderr).into_owned();
     assert!(!notes.contains("secret"), "{notes}");
+}
+
+#[test]
+fn what_zstd_compresses_is_read_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, packed) = (folder.path().join("plain"), folder.path().join("packed"));
+    let compress = |level: u32, text: &[u8]| -> Option<Vec<u8>> {
+        std::fs::write(&plain, text).unwrap();
+        let level = format!("-{level}");
+        let status = Command::new("zstd")
+            .args(["-q", "-f", &level])
+            .arg(&plain)
+            .arg("-o")
+            .arg(&packed)
+            .status()
+            .ok()?;
+        assert!(status.success());
+        Some(std::fs::read(&packed).unwrap())
+    };
+    if compress(3, b"probe").is_none() {
+        return missing("zstd is not here");
+    }
+    let word = prop_oneof![
+        4 => "[a-z]{1,9}",
+        1 => "[ -~]{1,40}",
+        1 => Just("{\"type\":\"tool\",\"state\":{\"status\":\"completed\"".to_owned()),
+        1 => "[ä-€]{1,3}",
+    ];
+    let plan = (1..19u32, prop::collection::vec((word, 1..40usize), 0..60), 1..80usize);
+    let mut runner =
+        TestRunner::new(Config { cases: 60, failure_persistence: None, ..Config::default() });
+    runner
+        .run(&plan, |(level, words, times)| {
+            let text: String = words.iter().map(|(word, count)| word.repeat(*count)).collect();
+            // Beyond one block, and beyond one window of small levels.
+            let text = (0..times).map(|it| format!("{it} {text}")).collect::<String>().into_bytes();
+            let packed = compress(level, &text).unwrap();
+            prop_assert!(zstd::decode(&packed, 64 << 20).is_some_and(|it| it == text));
+            prop_assert_eq!(
+                zstd::decode(&packed, text.len().saturating_sub(1 << 18)).is_some(),
+                text.is_empty()
+            );
+            prop_assert_eq!(zstd::decode(&packed[..packed.len() - 5], 64 << 20), None);
+            Ok(())
+        })
+        .unwrap_or_else(|error| panic!("{error}"));
+    // What does not compress, and what is all the same.
+    let noise: Vec<u8> =
+        (0..300_000u32).map(|it| (it.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for text in [noise, vec![7; 1 << 20], Vec::new()] {
+        for level in [1, 19] {
+            assert_eq!(
+                zstd::decode(&compress(level, &text).unwrap(), 64 << 20).as_ref(),
+                Some(&text)
+            );
+        }
+    }
+}
+
+/// Text as a frame of Zstandard that leaves it as it is.
+fn stored(text: &str) -> Vec<u8> {
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58];
+    frame.extend(&((text.len() as u32) << 3 | 1).to_le_bytes()[..3]);
+    [frame, text.as_bytes().to_vec()].concat()
+}
+
+/// Writes Zed's database: one conversation that edits a file of `repo`.
+pub(crate) fn zed(repo: &TestRepo, path: &str, old: &str, new: &str) -> Option<()> {
+    let folder = repo.home().join(".local/share/zed/threads");
+    std::fs::create_dir_all(&folder).unwrap();
+    let name = repo.path().file_name().unwrap().to_str().unwrap();
+    let output = json!({ "input_path": format!("{name}/{path}"), "new_text": new, "old_text": old, "diff": "" });
+    let result = json!({ "tool_use_id": "c1", "tool_name": "edit_file", "is_error": false, "content": "Edited", "output": output });
+    let thread = json!({ "version": "0.3.0", "title": "t", "updated_at": "2026-05-22T09:00:00Z", "model": { "provider": "anthropic", "model": "claude-sonnet-4-5" },
+        "messages": [{ "User": { "id": "u", "content": [{ "Text": "a prompt with a password" }] } }, { "Agent": { "content": [], "tool_results": { "c1": result } } }] });
+    let data = json!({ "folder": repo.path(), "hex": hex(&stored(&thread.to_string())) });
+    let file = folder.join("plan.json");
+    std::fs::write(&file, data.to_string()).unwrap();
+    let program = r#"
+import json, os
+plan = json.load(open(os.path.join(os.path.dirname(path), "plan.json")))
+c = sqlite3.connect(path)
+c.execute("CREATE TABLE threads (id TEXT PRIMARY KEY, summary TEXT NOT NULL, updated_at TEXT NOT NULL, data_type TEXT NOT NULL, data BLOB NOT NULL)")
+c.execute("ALTER TABLE threads ADD COLUMN parent_id TEXT")
+c.execute("ALTER TABLE threads ADD COLUMN folder_paths TEXT")
+c.execute("INSERT INTO threads VALUES ('z1', 's', '2026-05-22T09:00:00+00:00', 'zstd', ?, NULL, ?)", (bytes.fromhex(plan["hex"]), plan["folder"]))
+c.execute("INSERT INTO threads VALUES ('z2', 's', '2026-05-22T09:00:00+00:00', 'zstd', ?, NULL, NULL)", (b"\x28\xb5\x2f\xfd\x00",))
+c.commit()
+"#;
+    let said = python(&folder.join("threads.db"), program);
+    std::fs::remove_file(&file).unwrap();
+    said.map(drop)
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod databases;
 mod demo;
 mod diff_cover;
 mod docs;
+mod every_agent;
 mod fixture;
 mod fuzz;
 mod gate;

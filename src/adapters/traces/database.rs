@@ -12,6 +12,7 @@ use crate::gate::sqlite::schema::Table;
 use crate::gate::sqlite::{Database, Value};
 use crate::gate::time::Timestamp;
 use crate::gate::trace::stored::{CURSOR_MODELS, Join, Query};
+use crate::gate::zstd;
 
 /// After as many rows in a row that are too old, no newer one is expected: rows
 /// are numbered as they come, and changed later at most.
@@ -59,11 +60,12 @@ struct Asked<'q> {
 }
 
 impl<'q> Asked<'q> {
-    /// `None`: the table or a column is not there, so it is of another version.
+    /// `None`: the table is not there, or does not tell what is new in it.
     fn of(database: &mut Database<'_>, query: &'q Query) -> Option<Asked<'q>> {
         let table = database.table(query.table)?;
-        let column = |name: &&str| table.column(name);
-        let columns = query.columns.iter().map(column).collect::<Option<_>>()?;
+        // A column that is not there holds nothing.
+        let column = |name: &&str| table.column(name).unwrap_or(usize::MAX);
+        let columns = query.columns.iter().map(column).collect();
         let (time, tells) = (table.column(query.time)?, table.column(query.tells.0)?);
         Some(Asked { query, table, columns, time, tells })
     }
@@ -81,8 +83,8 @@ impl<'q> Asked<'q> {
         let read = database.newest_first(&self.table, &columns, &mut |id, row| {
             all += 1;
             let (asked, of_row) = row.split_at(self.columns.len());
-            let time = of_row.first().and_then(Value::integer).unwrap_or(0) / 1000;
-            old = if time < since.0 { old + 1 } else { 0 };
+            let time = of_row.first().and_then(time).unwrap_or(Timestamp(0));
+            old = if time < since { old + 1 } else { 0 };
             let tells = of_row.get(1).and_then(Value::text);
             if old == 0
                 && let (Ok(id), Some(text)) = (u64::try_from(id), tells)
@@ -119,7 +121,7 @@ pub(super) fn lines(
             let Ok(number) = i64::try_from(*id) else { continue };
             match database.row(&asked.table, number, &asked.columns) {
                 Ok(Some(row)) => {
-                    bytes += row.iter().filter_map(Value::text).map(str::len).sum::<usize>();
+                    bytes += row.iter().map(size).sum::<usize>();
                     rows.push((*id, row));
                 }
                 Ok(None) => {}
@@ -194,11 +196,36 @@ fn joined(
     found
 }
 
+/// How much of memory a value takes, as far as it may be much.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Text(text) => text.len(),
+        // Compressed, it becomes more.
+        Value::Blob(bytes) => bytes.len().saturating_mul(8),
+        Value::Null | Value::Integer(_) | Value::Real(_) => 0,
+    }
+}
+
+/// Milliseconds since the epoch, or RFC 3339.
+fn time(value: &Value) -> Option<Timestamp> {
+    value.integer().map(|it| Timestamp(it / 1000)).or_else(|| Timestamp::parse(value.text()?))
+}
+
+/// What begins every compressed text.
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
 fn json(value: &Value) -> Json {
     match value {
         Value::Text(text) => Json::from(text.as_str()),
         Value::Integer(number) => Json::from(*number),
-        Value::Null | Value::Real(_) | Value::Blob(_) => Json::Null,
+        Value::Blob(bytes) => {
+            let text = match bytes.starts_with(&ZSTD) {
+                true => zstd::decode(bytes, BYTES),
+                false => Some(bytes.clone()),
+            };
+            text.and_then(|it| String::from_utf8(it).ok()).map_or(Json::Null, Json::from)
+        }
+        Value::Null | Value::Real(_) => Json::Null,
     }
 }
 

@@ -8,7 +8,7 @@ use super::copilot::Copilot;
 use super::documents::{Document, Kind};
 use super::gemini::Gemini;
 use super::messages::Messages;
-use super::stored::{OpenCode, Stored};
+use super::stored::{OpenCode, Stored, Zed};
 use super::windsurf::Windsurf;
 
 /// One agent's records.
@@ -211,6 +211,18 @@ pub const SOURCES: &[Source] = &[
         format: Format::Database(Stored::OpenCode),
     },
     Source {
+        agent: "zed",
+        folders: &[
+            "$XDG_DATA_HOME/zed/threads",
+            "~/.local/share/zed/threads",
+            "~/Library/Application Support/Zed/threads",
+            "$LOCALAPPDATA/Zed/threads",
+        ],
+        files: &["threads.db"],
+        session: None,
+        format: Format::Database(Stored::Zed),
+    },
+    Source {
         agent: "aider",
         folders: &["{tree}"],
         files: &[".aider.chat.history.md"],
@@ -280,6 +292,7 @@ impl Source {
             Format::Windsurf => Box::new(Windsurf::new(self.agent, name)),
             Format::Document(kind) => Box::new(Document::new(self.agent, name, kind)),
             Format::Database(Stored::OpenCode) => Box::new(OpenCode::new(self.agent)),
+            Format::Database(Stored::Zed) => Box::new(Zed::new(self.agent)),
         }
     }
 }

@@ -12,6 +12,7 @@ use countersign::gate::signal::{catalogue::Catalogue, detect};
 use countersign::gate::sqlite::{Database, Header, Pages};
 use countersign::gate::trace::{git_ai, source::SOURCES};
 use countersign::gate::trailer;
+use countersign::gate::zstd;
 
 /// What is read as a record is the canonical bytes of what it says.
 pub(crate) fn record(bytes: &[u8]) {
@@ -97,8 +98,11 @@ impl Pages for Slice<'_> {
     }
 }
 
-/// A database of any bytes is read to an end; each row is found by its id, or not at all.
+/// A database of any bytes is read to an end; each row is found by its id, or
+/// not at all. What is compressed in it stays within its limit.
 pub(crate) fn database(bytes: &[u8]) {
+    let text = zstd::decode(bytes, 1 << 20);
+    assert!(text.is_none_or(|it| it.len() <= 1 << 20));
     let mut pages = Slice(bytes);
     let Ok(mut database) = Database::open(&mut pages) else { return };
     let Some(table) = database.table("t") else { return };
