@@ -358,8 +358,8 @@ impl<'a> Part<'a> {
         }
         let mut alternates = alternate(&self.origin.common_dir.join("objects"));
         alternates.push(b'\n');
-        let write =
-            |name: &str, bytes: &[u8]| fs::write_atomically(&folder.join(name), bytes, 0o600);
+        // It is written anew each time: nothing waits for the disk.
+        let write = |name: &str, bytes: &[u8]| fs::replace(&folder.join(name), bytes, 0o600);
         write("objects/info/alternates", &alternates)?;
         write("config", config.as_bytes())?;
         write("HEAD", head.as_bytes())?;

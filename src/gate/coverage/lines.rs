@@ -100,6 +100,16 @@ impl Lines {
         self.chunks.len() * size_of::<Chunk>()
     }
 
+    /// A number of ranges that [`Lines::covered`] and [`Lines::missed`] together
+    /// have at least, told without making them.
+    pub(super) fn least_ranges(&self) -> usize {
+        let begins = |bits: u64| (bits & !(bits << 1)).count_ones() as usize;
+        let begin = |chunk: &Chunk| begins(chunk.covered) + begins(chunk.measured & !chunk.covered);
+        // One that goes on from the chunk before begins there.
+        let all: usize = self.chunks.iter().map(begin).sum();
+        all.saturating_sub(self.chunks.len())
+    }
+
     /// Whether there is no line with data.
     pub fn is_empty(&self) -> bool {
         self.chunks.is_empty()
@@ -163,6 +173,9 @@ mod tests {
             };
             assert_eq!(expand(&lines.covered()), of(true));
             assert_eq!(expand(&lines.missed()), of(false));
+            let ranges = lines.covered().len() + lines.missed().len();
+            let chunks = lines.chunks.len();
+            assert!((ranges.saturating_sub(chunks)..=ranges).contains(&lines.least_ranges()));
             let neighbours = |ranges: &[LineRange]| ranges.windows(2).all(|it| it[0].end + 1 < it[1].start);
             assert!(neighbours(&lines.covered()) && neighbours(&lines.missed()));
         }

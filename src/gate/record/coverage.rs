@@ -9,6 +9,7 @@ use super::super::coverage::measured::{
     Measured, MeasuredFile, Unclear, read_ranges, write_ranges,
 };
 use super::super::evidence::Answer;
+use super::canonical::object;
 use super::predicate::{Fields, is_repository_path};
 use super::statement::{MAX_FILES, RecordError};
 
@@ -19,21 +20,21 @@ pub(super) fn write(coverage: &Answer<Measured>) -> Value {
         Err(why) => return json!({ "error": why }),
     };
     let file = |(path, file): (&RepoPath, &MeasuredFile)| {
-        json!({
-            "blob": file.blob.as_str(),
-            "covered": write_ranges(&file.covered),
-            "missed": write_ranges(&file.missed),
-            "path": path.to_text(),
-        })
+        object([
+            ("blob", file.blob.as_str().into()),
+            ("covered", write_ranges(&file.covered).into()),
+            ("missed", write_ranges(&file.missed).into()),
+            ("path", path.to_text().into()),
+        ])
     };
     let unclear = |it: &Unclear| json!({ "name": it.name, "why": it.why });
-    json!({
-        "files": measured.files.iter().map(file).collect::<Vec<_>>(),
-        "formats": measured.formats,
-        "kinds": measured.kinds,
-        "omitted": measured.omitted,
-        "unclear": measured.unclear.iter().map(unclear).collect::<Vec<_>>(),
-    })
+    object([
+        ("files", measured.files.iter().map(file).collect()),
+        ("formats", json!(measured.formats)),
+        ("kinds", json!(measured.kinds)),
+        ("omitted", measured.omitted.into()),
+        ("unclear", measured.unclear.iter().map(unclear).collect()),
+    ])
 }
 
 /// Reads what [`write`] wrote.
@@ -76,7 +77,18 @@ fn ranges(fields: &Fields<'_>, name: &str) -> Result<Vec<LineRange>, RecordError
 }
 
 fn overlap(one: &[LineRange], other: &[LineRange]) -> bool {
-    let mut all: Vec<LineRange> = one.iter().chain(other).copied().collect();
-    all.sort();
-    all.windows(2).any(|it| it[1].start <= it[0].end)
+    // Both ascend, so that the next one of either is the next one of all.
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    let mut end = 0;
+    while let Some(next) = match (one.peek(), other.peek()) {
+        (Some(a), Some(b)) if b.start < a.start => other.next(),
+        (Some(_), _) => one.next(),
+        (None, _) => other.next(),
+    } {
+        if next.start <= end {
+            return true;
+        }
+        end = next.end;
+    }
+    false
 }
