@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::fs::{self, FsError};
-use crate::gate::record::canonical::is_sha256;
+use crate::gate::record::canonical::{is_sha256, sha256};
 use crate::gate::record::{MAX_BYTES, Record};
 
 /// Only this user may look: records name people, and caches save verifying.
@@ -64,11 +64,18 @@ impl Store {
     /// The records that were not published yet, by id. What is no record, or
     /// does not have the id that its name says, is left out.
     pub fn unpublished(&self) -> Result<Vec<Unpublished>, FsError> {
+        let mut records = self.unpublished_bytes()?;
+        records.retain(|it| Record::parse(&it.bytes).is_ok());
+        Ok(records)
+    }
+
+    /// The same, but whether the bytes are a record is for the caller to see.
+    pub fn unpublished_bytes(&self) -> Result<Vec<Unpublished>, FsError> {
         let mut records = Vec::new();
         for path in fs::list(&self.root.join("records"))? {
             let Some(id) = record_id(&path) else { continue };
             let Some(bytes) = fs::read(&path, MAX_BYTES as u64)? else { continue };
-            if Record::parse(&bytes).is_ok_and(|record| record.id == id) {
+            if sha256(&bytes) == id {
                 let signature = fs::read(&path.with_extension("sig"), MAX_SIGNATURE)?;
                 records.push(Unpublished { id, bytes, signature });
             }

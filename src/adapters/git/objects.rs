@@ -344,7 +344,8 @@ impl Git {
             } else if let Err(error) = within(oid, size, limit) {
                 each(Err(error));
             } else {
-                let mut bytes = Vec::new();
+                // It is within the limit, and so is what is made ready for it.
+                let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
                 content.read_to_end(&mut bytes).map_err(|_| GitError::Missing(oid.to_string()))?;
                 each(Ok(bytes));
             }

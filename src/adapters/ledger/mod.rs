@@ -148,12 +148,9 @@ impl<'a> Ledger<'a> {
         let mut view = self.published(&tips, wanted)?;
         let known: BTreeSet<String> = view.records.iter().map(|it| it.record.id.clone()).collect();
         let mut further = Vec::new();
-        for unpublished in self.store.unpublished()? {
-            if let Some(signed) = verified(&unpublished)
-                && !known.contains(&signed.record.id)
-                && wanted.wants(&signed.record)
-            {
-                further.push(signed);
+        for unpublished in self.store.unpublished_bytes()? {
+            if !known.contains(&unpublished.id) && wanted::wants(wanted, &unpublished.bytes) {
+                further.extend(verified(&unpublished));
             }
         }
         let tips: Vec<Oid> = tips.tracking.into_iter().chain(tips.local).collect();
@@ -324,7 +321,8 @@ impl<'a> Ledger<'a> {
             let signed = SignedRecord { record, signature: state, own };
             found.insert(line.id.clone(), Found { signed, bytes, signature, unpublished: false });
         })?;
-        for it in self.store.unpublished()?.into_iter().filter(|it| it.id.starts_with(prefix)) {
+        let unpublished = self.store.unpublished_bytes()?;
+        for it in unpublished.into_iter().filter(|it| it.id.starts_with(prefix)) {
             if let Some(signed) = verified(&it) {
                 let (bytes, signature) = (it.bytes, it.signature);
                 found.insert(it.id, Found { signed, bytes, signature, unpublished: true });

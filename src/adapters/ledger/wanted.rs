@@ -42,16 +42,6 @@ impl Words {
 }
 
 impl Wanted {
-    /// Whether a record is wanted.
-    pub fn wants(&self, record: &Record) -> bool {
-        let record_type = record.record_type();
-        let asked = || {
-            let words = words_of(record);
-            words.iter().chain(always(record_type)).any(|word| self.asks(*word))
-        };
-        self.takes(record_type) && (matches!(self, Wanted::All) || asked())
-    }
-
     /// Whether a record of this type can be wanted at all.
     pub(super) fn takes(&self, record_type: RecordType) -> bool {
         match self {
@@ -119,6 +109,13 @@ pub(super) fn words_of(record: &Record) -> Vec<u64> {
             words
         }
     }
+}
+
+/// Whether a record is wanted; what is none is not.
+pub(super) fn wants(wanted: &Wanted, bytes: &[u8]) -> bool {
+    let Ok((record_type, words)) = glance(bytes) else { return false };
+    let asked = || words.iter().chain(always(record_type)).any(|word| wanted.asks(*word));
+    wanted.takes(record_type) && (matches!(wanted, Wanted::All) || asked())
 }
 
 /// A record's type and words without parsing it whole: what is wanted is

@@ -41,7 +41,12 @@ pub fn is_lower_hex(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-fn write_value(value: &Value, text: &mut String) -> Result<(), NotCanonical> {
+/// A JSON object of these members, which are taken and not copied.
+pub(super) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+pub(super) fn write_value(value: &Value, text: &mut String) -> Result<(), NotCanonical> {
     match value {
         Value::Null | Value::Bool(_) => text.push_str(&value.to_string()),
         Value::Number(number) if number.is_i64() || number.is_u64() => {
@@ -78,8 +83,15 @@ fn write_value(value: &Value, text: &mut String) -> Result<(), NotCanonical> {
     Ok(())
 }
 
-fn write_string(string: &str, text: &mut String) {
-    text.push_str(&Value::from(string).to_string());
+pub(super) fn write_string(string: &str, text: &mut String) {
+    // What JSON escapes is rare, and then its own writer knows how.
+    if string.bytes().any(|byte| byte < b' ' || matches!(byte, b'"' | b'\\')) {
+        text.push_str(&Value::from(string).to_string());
+        return;
+    }
+    text.push('"');
+    text.push_str(string);
+    text.push('"');
 }
 
 #[cfg(test)]
@@ -101,6 +113,7 @@ mod tests {
             Some("{\"z\":{\"x\":\"ä\\u0007/\",\"y\":-1}}\n"),
         );
         check("18446744073709551615", Some("18446744073709551615\n"));
+        check(r#""\u007f\u2028/ \u001f""#, Some("\"\u{7f}\u{2028}/ \\u001f\"\n"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::change::{Oid, RepoPath};
 use super::super::preview::{Action, Counts, Note, Preview, Row, SourceModule, Sources};
 use super::super::time::Timestamp;
-use super::canonical::{is_lower_hex, is_sha256};
+use super::canonical::{is_lower_hex, is_sha256, object};
 use super::statement::{MAX_FILES, RecordError};
 use super::{
     Body, Content, FileDelta, Judgement, PreviewRecord, RecordType, Run, Sandbox, Shown, Side,
@@ -85,13 +85,13 @@ fn read_withdrawal(fields: &Fields) -> Result<Withdrawal, RecordError> {
 }
 
 fn write_waiver(waiver: &Waiver) -> Result<Value, RecordError> {
-    Ok(json!({
-        "by": write_signer(&waiver.by),
-        "content": write_content(&waiver.content)?,
-        "expires": waiver.expires.to_string(),
-        "reason": waiver.reason,
-        "rule": waiver.rule,
-    }))
+    Ok(object([
+        ("by", write_signer(&waiver.by)),
+        ("content", write_content(&waiver.content)?),
+        ("expires", waiver.expires.to_string().into()),
+        ("reason", waiver.reason.as_str().into()),
+        ("rule", waiver.rule.as_str().into()),
+    ]))
 }
 
 fn read_waiver(fields: &Fields) -> Result<Waiver, RecordError> {
@@ -384,14 +384,14 @@ fn write_content(content: &Content) -> Result<Value, RecordError> {
         return Err(RecordError::TooManyFiles(content.files.len()));
     }
     let files: Vec<Value> = content.files.iter().map(write_file).collect();
-    Ok(json!({
-        "base": content.base.as_str(),
-        "files": files,
-        "head": content.head.as_str(),
-        "head_tree": content.head_tree.as_str(),
-        "repo": content.repo,
-        "target": content.target,
-    }))
+    Ok(object([
+        ("base", content.base.as_str().into()),
+        ("files", files.into()),
+        ("head", content.head.as_str().into()),
+        ("head_tree", content.head_tree.as_str().into()),
+        ("repo", content.repo.as_str().into()),
+        ("target", content.target.as_str().into()),
+    ]))
 }
 
 fn read_content(fields: &Fields) -> Result<Content, RecordError> {

@@ -1,8 +1,8 @@
 //! The statement around a predicate: canonical bytes and back.
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
-use super::canonical::{self, NotCanonical, sha256};
+use super::canonical::{self, NotCanonical, object, sha256, write_string, write_value};
 use super::predicate::{self, Fields};
 use super::{Body, Record, RecordType};
 
@@ -63,13 +63,17 @@ impl Record {
 
 fn bytes_of(body: &Body) -> Result<Vec<u8>, RecordError> {
     let predicate = predicate::write(body)?;
-    let statement = json!({
-        "_type": STATEMENT_TYPE,
-        "predicateType": body.record_type().predicate_type(),
-        "subject": subject(body, &predicate)?,
-        "predicate": predicate,
-    });
-    let bytes = canonical::write(&statement)?;
+    // Canonical: these four names are sorted.
+    let mut text = String::from("{\"_type\":");
+    write_string(STATEMENT_TYPE, &mut text);
+    text.push_str(",\"predicate\":");
+    write_value(&predicate, &mut text)?;
+    text.push_str(",\"predicateType\":");
+    write_string(body.record_type().predicate_type(), &mut text);
+    text.push_str(",\"subject\":");
+    write_value(&subject(body, &predicate)?, &mut text)?;
+    text.push_str("}\n");
+    let bytes = text.into_bytes();
     if bytes.len() > MAX_BYTES {
         return Err(RecordError::TooLarge(bytes.len()));
     }
@@ -80,33 +84,32 @@ fn bytes_of(body: &Body) -> Result<Vec<u8>, RecordError> {
 /// two can never disagree.
 fn subject(body: &Body, predicate: &Value) -> Result<Value, RecordError> {
     let named = |name: &str, kind: &str, digest: &str| {
-        let mut digests = Map::new();
-        digests.insert(kind.to_owned(), Value::from(digest));
-        json!({ "name": name, "digest": digests })
+        object([("digest", object([(kind, digest.into())])), ("name", name.into())])
     };
-    Ok(match body {
+    let subjects = match body {
         Body::Approval(_) | Body::Rejection(_) | Body::Waiver(_) => {
             let content = body.content().expect("these three have a content");
             let files = canonical::write(&predicate["content"]["files"])?;
-            json!([
+            vec![
                 named("commit", "gitCommit", content.head.as_str()),
                 named("tree", "gitTree", content.head_tree.as_str()),
                 named("files", "sha256", &sha256(&files)),
-            ])
+            ]
         }
-        Body::Preview(preview) => json!([
+        Body::Preview(preview) => vec![
             named("commit", "gitCommit", preview.commit.as_str()),
             named("tree", "gitTree", preview.tree.as_str()),
-        ]),
-        Body::Run(run) => json!([
+        ],
+        Body::Run(run) => vec![
             named("commit", "gitCommit", run.commit.as_str()),
             named("tree", "gitTree", run.tree.as_str()),
-        ]),
-        Body::Withdrawal(withdrawal) => json!([named("record", "sha256", &withdrawal.record)]),
+        ],
+        Body::Withdrawal(withdrawal) => vec![named("record", "sha256", &withdrawal.record)],
         Body::Attribution(_) | Body::Verdict(_) => {
-            json!([named("predicate", "sha256", &sha256(&canonical::write(predicate)?))])
+            vec![named("predicate", "sha256", &sha256(&canonical::write(predicate)?))]
         }
-    })
+    };
+    Ok(subjects.into())
 }
 
 fn body_of(statement: &Value) -> Result<Body, RecordError> {
