@@ -32,13 +32,21 @@ const LEAST_BUFFER: u64 = 4 << 10;
 
 /// Reads a file of at most `limit` bytes; `None` if it is not there.
 pub fn read(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FsError> {
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed("read", path)(error)),
-    };
-    let length = file.metadata().map_or(0, |it| it.len());
+    let Some((file, length)) = open(path)? else { return Ok(None) };
     read_at_most(file, length, path, limit).map(Some)
+}
+
+/// Opens a file to be read piece by piece, and tells its length in bytes (0
+/// where that is not known); `None` if it is not there.
+pub fn open(path: &Path) -> Result<Option<(impl Read + use<>, u64)>, FsError> {
+    match std::fs::File::open(path) {
+        Ok(file) => {
+            let length = file.metadata().map_or(0, |it| it.len());
+            Ok(Some((file, length)))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
 }
 
 /// Reads to the end, which is expected after `length` bytes.

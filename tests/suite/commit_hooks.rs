@@ -171,6 +171,38 @@ fn a_commit_asks_nothing_while_the_configuration_is_remembered() {
     assert!(started.contains(&"config".to_owned()), "{started:?}");
 }
 
+/// However the index is written, the hook finds the tree in it: neither git nor
+/// a copy of the index is needed to know what is staged.
+#[track_caller]
+fn check_index(preparation: &str) {
+    let repo = prepared(FORBID);
+    let mut shell = repo.git_command(&["-c", &format!("alias.run=!{preparation}"), "run"]);
+    assert!(shell.status().unwrap().success(), "{preparation}");
+    repo.write("secret/a", "").git(&["add", "secret"]);
+    let commit = |expected: i32| {
+        let (status, started) =
+            traced(&repo, repo.git_command(&["commit", "-q", "--allow-empty", "-m", "Tidy"]));
+        assert_eq!(status, expected, "{preparation}: {started:?}");
+        let asked = started.iter().any(|it| matches!(it.as_str(), "diff-index" | "write-tree"));
+        assert!(!asked, "{preparation}: {started:?}");
+    };
+    commit(1);
+    repo.git(&["rm", "-q", "--cached", "secret/a"]);
+    commit(0);
+}
+
+#[test]
+fn the_index_tells_its_tree() {
+    check_index("true");
+    check_index("git update-index --index-version=4");
+    check_index("git update-index --split-index");
+    check_index("git update-index --skip-worktree countersign.toml");
+    check_index("git update-index --untracked-cache; git config core.untrackedCache true");
+    let long = "i=0; name=b; while [ $i -lt 1200 ]; do name=$name/bcd; i=$((i+1)); done; git update-index --add --cacheinfo 100644,$(git rev-parse HEAD:a),$name && git update-index --skip-worktree $name && git commit -q --no-verify -m deep";
+    check_index(long);
+    check_index(&format!("git update-index --index-version=4; {long}"));
+}
+
 /// A repository that is not as `git init` leaves it: git is asked where its
 /// parts lie, and the answer is the same.
 #[track_caller]

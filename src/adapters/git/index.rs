@@ -1,6 +1,7 @@
 //! The tree that the index would become, found without writing to the repository.
 
 use std::ffi::OsString;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{Git, GitError, unexpected};
@@ -59,8 +60,11 @@ impl Git {
     /// Returns the tree of what is staged, whose id `git commit` leaves in the
     /// index before it calls hooks. `None`: no id is there, or it is out of date.
     pub(super) fn cached_tree(&self) -> Result<Option<Oid>, GitError> {
-        let index = fs::read(&self.layout().index, INDEX_LIMIT)?;
-        Ok(index.and_then(|index| cached_tree(&index, self.layout().sha256)))
+        let hash = if self.layout().sha256 { 32 } else { 20 };
+        // An index of many files is long, and is not held: the id stands behind them.
+        let Some((file, length)) = fs::open(&self.layout().index)? else { return Ok(None) };
+        let mut index = BufReader::with_capacity(64 << 10, file.take(length.saturating_sub(hash)));
+        Ok(cached_tree(&mut index, hash as usize))
     }
 
     /// Has `git write-tree` tell the tree of what is staged from a copy of the
@@ -137,71 +141,87 @@ fn quoted(path: &str) -> String {
 }
 
 /// Reads the root of the index's cache tree, if there is one and it is valid
-/// (<https://git-scm.com/docs/index-format>). `None` means "ask git", also for
-/// whatever is not understood.
-fn cached_tree(index: &[u8], sha256: bool) -> Option<Oid> {
-    let hash = if sha256 { 32 } else { 20 };
-    let mut rest = index.strip_prefix(b"DIRC")?;
-    let version = number(&mut rest)?;
-    let entries = number(&mut rest)?;
-    let end = rest.len().checked_sub(hash)?;
-    rest = &rest[..end];
+/// (<https://git-scm.com/docs/index-format>). `index` ends before the hash at
+/// the file's end. `None` means "ask git", also for whatever is not understood.
+fn cached_tree(index: &mut dyn BufRead, hash: usize) -> Option<Oid> {
+    let signature = bytes::<4>(index)?;
+    let (version, entries) = (number(index)?, number(index)?);
+    if signature != *b"DIRC" || !(2..=4).contains(&version) {
+        return None;
+    }
     for _ in 0..entries {
-        rest = match version {
-            2 | 3 => skip_entry(rest, hash)?,
-            4 => skip_packed_entry(rest, hash)?,
-            _ => return None,
-        };
+        skip_entry(index, version, hash)?;
     }
-    while rest.len() >= 8 {
-        let (signature, after) = rest.split_at(4);
-        rest = after;
-        let size = usize::try_from(number(&mut rest)?).ok()?;
-        let content = rest.get(..size)?;
-        if signature == b"TREE" {
-            return root_of(content, hash);
+    loop {
+        let (signature, size) = (bytes::<4>(index)?, number(index)?);
+        let mut content = (&mut *index).take(u64::from(size));
+        if signature == *b"TREE" {
+            return root_of(&mut content, hash);
         }
-        rest = &rest[size..];
+        skip(&mut content, usize::try_from(size).ok()?)?;
     }
-    None
 }
 
-fn number(rest: &mut &[u8]) -> Option<u32> {
-    let (bytes, after) = rest.split_first_chunk::<4>()?;
-    *rest = after;
-    Some(u32::from_be_bytes(*bytes))
+fn bytes<const COUNT: usize>(from: &mut dyn BufRead) -> Option<[u8; COUNT]> {
+    let mut bytes = [0; COUNT];
+    from.read_exact(&mut bytes).ok()?;
+    Some(bytes)
 }
 
-/// The length of what stands before an entry's name: ten numbers, the object
-/// id, the flags, and further flags where a bit says so.
-fn before_name(entry: &[u8], hash: usize) -> Option<usize> {
-    let flags = *entry.get(40 + hash)?;
-    Some(40 + hash + if flags & 0x40 == 0 { 2 } else { 4 })
+fn number(from: &mut dyn BufRead) -> Option<u32> {
+    bytes(from).map(u32::from_be_bytes)
 }
 
-/// Versions 2 and 3: the name ends in one to eight NULs, so that entries are multiples of eight long.
-fn skip_entry(entry: &[u8], hash: usize) -> Option<&[u8]> {
-    let start = before_name(entry, hash)?;
-    let name = entry.get(start..)?.iter().position(|&byte| byte == 0)?;
-    entry.get((start + name + 8) & !7..)
+fn skip(from: &mut dyn BufRead, mut count: usize) -> Option<()> {
+    while count > 0 {
+        let ready = from.fill_buf().ok()?.len().min(count);
+        if ready == 0 {
+            return None;
+        }
+        from.consume(ready);
+        count -= ready;
+    }
+    Some(())
 }
 
-/// Version 4: how many bytes of the last name to drop, then the rest, ended by one NUL.
-fn skip_packed_entry(entry: &[u8], hash: usize) -> Option<&[u8]> {
-    let start = before_name(entry, hash)?;
-    let after = entry.get(start..)?;
-    let dropped = after.iter().position(|&byte| byte & 0x80 == 0)? + 1;
-    let name = after.get(dropped..)?.iter().position(|&byte| byte == 0)?;
-    entry.get(start + dropped + name + 1..)
+/// An entry: ten numbers, the object id, the flags with the length of the name,
+/// further flags where a bit says so, and the name. It ends in one to eight
+/// NULs, so that entries are multiples of eight long; in version 4 it begins
+/// with how many bytes of the last name to drop, and ends in one.
+fn skip_entry(index: &mut dyn BufRead, version: u32, hash: usize) -> Option<()> {
+    skip(index, 40 + hash)?;
+    let flags = u16::from_be_bytes(bytes(index)?);
+    let is_extended = flags & 0x4000 != 0;
+    if is_extended {
+        bytes::<2>(index)?;
+    }
+    if version == 4 {
+        while bytes::<1>(index)?[0] & 0x80 != 0 {}
+        return index.skip_until(0).ok().map(|_| ());
+    }
+    let start = 40 + hash + if is_extended { 4 } else { 2 };
+    let end = |name: usize| ((start + name + 8) & !7) - start;
+    match usize::from(flags & LONG_NAME) {
+        name if name < usize::from(LONG_NAME) => skip(index, end(name)),
+        _ => {
+            let name = index.skip_until(0).ok()?.checked_sub(1)?;
+            skip(index, end(name) - (name + 1))
+        }
+    }
 }
+
+/// The length of a name that does not fit into the flags, and their part for it.
+const LONG_NAME: u16 = 0xfff;
 
 /// `<path> NUL <entries> SP <subtrees> LF <oid>`; the root's path is empty, and
 /// a negative number of entries means that the tree is out of date.
-fn root_of(tree: &[u8], hash: usize) -> Option<Oid> {
-    let rest = tree.strip_prefix(b"\0")?;
-    let line = rest.iter().position(|&byte| byte == b'\n')?;
-    let count = std::str::from_utf8(&rest[..line]).ok()?.split(' ').next()?;
-    count.parse::<u64>().ok()?;
-    let id = rest.get(line + 1..line + 1 + hash)?;
+fn root_of(tree: &mut dyn BufRead, hash: usize) -> Option<Oid> {
+    let (mut path, mut line) = (Vec::new(), Vec::new());
+    (&mut *tree).take(1).read_until(0, &mut path).ok()?;
+    (&mut *tree).take(64).read_until(b'\n', &mut line).ok()?;
+    let count = std::str::from_utf8(line.strip_suffix(b"\n")?).ok()?.split(' ').next()?;
+    count.parse::<u64>().ok().filter(|_| path == [0])?;
+    let mut id = Vec::new();
+    tree.take(hash as u64).read_to_end(&mut id).ok().filter(|length| *length == hash)?;
     Oid::parse(&id.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
