@@ -160,15 +160,16 @@ impl Attribution {
         if found.is_empty() {
             return;
         }
-        self.add_touched(path, found.iter().map(|it| it.agent.clone()).collect());
+        let agents: BTreeSet<&String> = found.iter().map(|it| &it.agent).collect();
+        self.add_touched(path, agents.into_iter().cloned().collect());
         let Some(file) = self.files.get_mut(path).filter(|_| !added.is_empty()) else { return };
-        // One line each: a line that a stronger mark covers stays with it.
-        let covered = |line: &LineRange, ranges: &[AttributedRange]| {
-            ranges.iter().any(|it| overlap(&it.lines, line).is_some())
-        };
+        // A line that a stronger mark covers stays with it.
         let known = std::mem::take(&mut file.ranges);
-        let new = found.into_iter().filter(|it| !covered(&it.lines, &known));
-        let mut ranges: Vec<AttributedRange> = new.collect();
+        let mut ranges: Vec<AttributedRange> = Vec::with_capacity(found.len() + known.len());
+        for it in found {
+            let left = without(it.lines, &known).into_iter();
+            ranges.extend(left.map(|lines| AttributedRange { lines, ..it.clone() }));
+        }
         ranges.extend(known);
         ranges.sort_by_key(|range| range.lines);
         file.ranges = joined(ranges);
@@ -182,11 +183,12 @@ impl Attribution {
         }
     }
 
-    /// Adds marks to the commit that they were seen on; they cover no lines.
-    pub fn add_marks(&mut self, commit: &Oid, marks: Vec<Signal>) {
-        for row in self.commits.iter_mut().filter(|row| row.commit == *commit) {
+    /// Adds marks to the commits that they were seen on; they cover no lines.
+    pub fn add_marks(&mut self, mut marks: BTreeMap<Oid, Vec<Signal>>) {
+        for row in &mut self.commits {
+            let marks = marks.remove(&row.commit).unwrap_or_default();
             row.assisted |= marks.iter().any(Signal::assists);
-            row.signals.extend(marks.iter().cloned());
+            row.signals.extend(marks);
         }
     }
 
@@ -321,6 +323,23 @@ fn mixed(
 fn overlap(left: &LineRange, right: &LineRange) -> Option<LineRange> {
     let (start, end) = (left.start.max(right.start), left.end.min(right.end));
     (start <= end).then_some(LineRange { start, end })
+}
+
+/// What of these lines none of the ranges, which are ascending, covers.
+fn without(lines: LineRange, ranges: &[AttributedRange]) -> Vec<LineRange> {
+    let mut left = Vec::new();
+    let mut start = lines.start;
+    let first = ranges.partition_point(|it| it.lines.end < lines.start);
+    for range in ranges[first..].iter().take_while(|it| it.lines.start <= lines.end) {
+        if start < range.lines.start {
+            left.push(LineRange { start, end: range.lines.start - 1 });
+        }
+        start = range.lines.end + 1;
+    }
+    if start <= lines.end {
+        left.push(LineRange { start, end: lines.end });
+    }
+    left
 }
 
 fn joined(ranges: Vec<AttributedRange>) -> Vec<AttributedRange> {

@@ -15,8 +15,8 @@ use super::attribution::AttributedRange;
 use super::change::{LineRange, Oid, RepoPath};
 use super::matching::{MatchedRange, match_keys};
 use super::narrow::Written;
-use super::record::Body;
-use super::record::canonical::sha256;
+use super::record::canonical::{digest, sha256};
+use super::record::{AsItStands, Body};
 use super::signal::Strength;
 use super::time::Timestamp;
 
@@ -59,9 +59,14 @@ pub struct Run {
 /// blanks and without commas and semicolons at its end, so that it survives a
 /// formatter.
 pub fn hash(line: &str) -> String {
+    format!("{:016x}", number_of_line(line))
+}
+
+/// The same as the number that the digits are.
+fn number_of_line(line: &str) -> u64 {
     let line = line.trim_end().trim_end_matches([',', ';']);
-    let text: String = line.chars().filter(|it| !it.is_whitespace()).collect();
-    sha256(text.as_bytes()).chars().take(16).collect()
+    let [a, b, c, d, e, f, g, h, ..] = digest(line.split_whitespace().map(str::as_bytes));
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// What is kept of the lines that were matched in a file with this content.
@@ -115,20 +120,29 @@ pub fn without_moved<'a>(
     })
 }
 
-/// The added lines of a file that these records of it tell of, one a range. A
-/// line that means nothing by itself counts beside one that does, as it was
-/// recorded; each recorded line is found once at most.
+/// The added lines of a file that these records of it tell of, ascending. A line
+/// that means nothing by itself counts beside one that does, as it was recorded;
+/// each recorded line is found once at most.
 pub fn locate(
     content: &[u8],
     added: &[LineRange],
     records: &[&RecordedLines],
 ) -> Vec<AttributedRange> {
-    let range = |(number, record): (u64, usize)| AttributedRange {
-        lines: LineRange { start: number, end: number },
-        agent: records[record].agent.clone(),
-        strength: Strength::Recorded,
-    };
-    find(content, added, records).into_iter().map(range).collect()
+    let mut ranges: Vec<AttributedRange> = Vec::new();
+    for (number, record) in find(content, added, records) {
+        let agent = &records[record].agent;
+        match ranges.last_mut() {
+            Some(last) if last.lines.end + 1 == number && last.agent == *agent => {
+                last.lines.end = number;
+            }
+            Some(_) | None => ranges.push(AttributedRange {
+                lines: LineRange { start: number, end: number },
+                agent: agent.clone(),
+                strength: Strength::Recorded,
+            }),
+        }
+    }
+    ranges
 }
 
 /// The same lines as they are kept of a file with this content, under this path.
@@ -193,8 +207,9 @@ impl Texts {
         for (record, recorded) in records.iter().enumerate() {
             for (number, run) in recorded.runs.iter().enumerate() {
                 for (at, hash) in run.lines.iter().enumerate() {
-                    texts.keys.push(number_of(hash).unwrap_or_default());
-                    texts.places.push(number_of(hash).map(|_| (record, number, at)));
+                    let hash = number_of(hash);
+                    texts.keys.push(hash.unwrap_or_default());
+                    texts.places.push(hash.map(|_| (record, number, at)));
                     texts.numbers.push(Some((record, run.start.saturating_add(at as u64))));
                 }
                 texts.keys.push(0);
@@ -245,7 +260,7 @@ impl Texts {
             open.get(from..(at + 2).min(open.len())).unwrap_or_default().contains(&true)
         };
         let key = |(at, line): (usize, &&str)| match near(at) {
-            true => number_of(&hash(line)).unwrap_or(1),
+            true => number_of_line(line),
             false => 1,
         };
         let keys: Vec<u64> = lines.iter().enumerate().map(key).collect();
@@ -352,7 +367,7 @@ fn body(commit: &Oid, at: Timestamp, part: &[RecordedLines], written: Option<&Wr
         ours["written"] = json!(written);
     }
     let digest = sha256(format!("{commit} {at} {ours}").as_bytes());
-    Body::Attribution(json!({
+    let predicate = json!({
         "version": "0.1.0",
         "id": uuid(&digest),
         "timestamp": at.to_string(),
@@ -362,7 +377,8 @@ fn body(commit: &Oid, at: Timestamp, part: &[RecordedLines], written: Option<&Wr
         "tool": { "name": "countersign", "version": env!("CARGO_PKG_VERSION") },
         "files": files,
         "metadata": { KEY: ours },
-    }))
+    });
+    Body::Attribution(AsItStands::of(&predicate).expect("the numbers of lines are integers"))
 }
 
 /// A UUID of version 8 (RFC 9562): the digits of a hash, but for the version and the variant.
@@ -374,17 +390,41 @@ fn uuid(digest: &str) -> String {
 /// The commit that a record of the ledger is about, and the lines that it
 /// tells of. Records of another form tell of none.
 pub fn read(body: &Body) -> Option<(Option<Oid>, Vec<RecordedLines>)> {
-    let Body::Attribution(value) = body else { return None };
-    let lines = value.get("metadata")?.get(KEY)?.get("lines")?;
-    let commit = value.get("commit").and_then(Value::as_str).and_then(Oid::parse);
-    Some((commit, Deserialize::deserialize(lines).ok()?))
+    let Body::Attribution(predicate) = body else { return None };
+    read_text(predicate.text())
+}
+
+/// The same by the predicate's JSON.
+pub fn read_text(json: &str) -> Option<(Option<Oid>, Vec<RecordedLines>)> {
+    let predicate: Predicate = serde_json::from_str(json).ok()?;
+    let commit = predicate.commit.as_ref().and_then(Value::as_str).and_then(Oid::parse);
+    Some((commit, predicate.metadata.ours.lines))
+}
+
+/// As much of a predicate as tells of lines.
+#[derive(Deserialize)]
+struct Predicate {
+    commit: Option<Value>,
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(rename = "dev.countersign")]
+    ours: Ours,
+}
+
+#[derive(Deserialize)]
+struct Ours {
+    lines: Vec<RecordedLines>,
 }
 
 /// What our hook wrote into the message of the commit that a record of the
 /// ledger is about, if the record says so.
 pub fn written(body: &Body) -> Option<Written> {
-    let Body::Attribution(value) = body else { return None };
-    Deserialize::deserialize(value.get("metadata")?.get(KEY)?.get("written")?).ok()
+    let Body::Attribution(predicate) = body else { return None };
+    let predicate = predicate.value();
+    Deserialize::deserialize(predicate.get("metadata")?.get(KEY)?.get("written")?).ok()
 }
 
 #[cfg(test)]
@@ -414,7 +454,9 @@ mod tests {
         for range in
             locate(file.as_bytes(), &[LineRange { start: added.0, end: added.1 }], &records)
         {
-            marks[range.lines.start as usize - 1] = 'x';
+            for number in range.lines.start..=range.lines.end {
+                marks[number as usize - 1] = 'x';
+            }
         }
         assert_eq!(marks.into_iter().collect::<String>(), expected, "{file}");
     }
@@ -427,6 +469,15 @@ mod tests {
         check("fn human() {\n}\n\nwork();\n", (1, 4), "...x");
         check("fn other() {\n}\n", (1, 9), "..");
         check("}\n", (5, 9), ".");
+    }
+
+    #[test]
+    fn a_hash_is_of_what_a_formatter_leaves() {
+        let of = |text: &str| sha256(text.as_bytes())[..16].to_owned();
+        assert_eq!(hash("  let a\t= [1, 2],;  "), of("leta=[1,2]"));
+        assert_eq!(hash("\u{a0}\u{3000}\u{e4} \u{2028}b ; ;"), of("\u{e4}b;"));
+        assert_eq!(hash(" ;, "), of(""));
+        assert_eq!(number_of(&hash("}")), Some(number_of_line("}")));
     }
 
     #[test]
@@ -464,6 +515,7 @@ mod tests {
             .collect();
         let records: Vec<&RecordedLines> = read.iter().collect();
         let whole = [LineRange { start: 1, end: 20_000 }];
-        assert_eq!(locate(content.as_bytes(), &whole, &records).len(), 20_000);
+        let [range] = &locate(content.as_bytes(), &whole, &records)[..] else { panic!() };
+        assert_eq!(range.lines, whole[0]);
     }
 }

@@ -209,15 +209,17 @@ fn counting(
 fn is_about(change: &Change, signed: &SignedRecord) -> bool {
     let is_commit = |id: &str| change.commits.iter().any(|it| it.id.as_str() == id);
     let is_tree = |id: &str| change.head_tree.as_str() == id;
+    let is_named = |predicate: &serde_json::Value| {
+        let text = |name: &str| predicate.get(name).and_then(serde_json::Value::as_str);
+        text("commit").is_some_and(is_commit) || text("tree").is_some_and(is_tree)
+    };
     match &signed.record.body {
         Body::Approval(it) | Body::Rejection(it) => holds(change, &it.content),
         Body::Waiver(it) => holds(change, &it.content),
         Body::Run(it) => it.tree == change.head_tree || is_commit(it.commit.as_str()),
         Body::Preview(it) => it.tree == change.head_tree || is_commit(it.commit.as_str()),
-        Body::Attribution(value) | Body::Verdict(value) => {
-            let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str);
-            text("commit").is_some_and(is_commit) || text("tree").is_some_and(is_tree)
-        }
+        Body::Attribution(it) => is_named(&it.value()),
+        Body::Verdict(it) => is_named(it),
         Body::Withdrawal(_) => false,
     }
 }

@@ -76,6 +76,7 @@ fn records(
     };
     records.retain(|it| match &it.record.body {
         Body::Attribution(value) => {
+            let value = value.value();
             let commit = value.get("commit").and_then(Value::as_str).and_then(Oid::parse);
             commits.as_ref().is_none_or(|commits| commit.is_some_and(|it| commits.contains(&it)))
         }
@@ -112,7 +113,7 @@ fn commits_of(world: &World, text: &str) -> Result<BTreeSet<Oid>, Error> {
 /// The Agent Trace record in one of ours: without what only the ledger needs.
 fn trace(signed: &SignedRecord) -> Option<Value> {
     let Body::Attribution(value) = &signed.record.body else { return None };
-    let mut value = value.clone();
+    let mut value = value.value();
     let fields = value.as_object_mut()?;
     fields.remove("at");
     fields.remove("commit");
@@ -249,7 +250,7 @@ fn traced(world: &World, text: &str, imported: &mut Imported) -> Result<Vec<Know
         {
             fields.insert("commit".to_owned(), revision);
         }
-        if let Some((commit, lines)) = crate::gate::recorded::read(&Body::Attribution(own)) {
+        if let Some((commit, lines)) = crate::gate::recorded::read_text(&own.to_string()) {
             let of = |lines| Known { commit: commit.clone(), lines, noted: false };
             known.extend(lines.into_iter().map(of));
             continue;

@@ -103,7 +103,7 @@ fn answer(
         Need::Digests(blobs) => digests(world, blobs, evidence),
         Need::RecordsAbout(paths) => {
             let words = paths.iter().fold(Words::default(), Words::path);
-            let further = view(world, trusted, vantage, &Wanted::About(words))?;
+            let further = view(world, trusted, vantage, &Wanted::Evidence(words))?;
             if let Ok(ledger) = &mut evidence.ledger {
                 let known: HashSet<String> =
                     ledger.records.iter().map(|it| it.record.id.clone()).collect();
@@ -311,7 +311,7 @@ fn wanted(case: &Case<'_>, inputs: &BTreeMap<String, Answer<String>>) -> Wanted 
             words = words.id(&key(test, digest));
         }
     }
-    Wanted::About(words)
+    Wanted::Evidence(words)
 }
 
 /// The tree on which a test runs: the head's, or that of its merge into the
@@ -428,7 +428,7 @@ fn texts(world: &World, blobs: &BTreeSet<Oid>, evidence: &mut Evidence) {
     let mut texts = Vec::new();
     let mut room = MAX_TEXTS;
     let read = world.git.blobs(&blobs, MAX_TEXT, &mut |bytes| {
-        let text = bytes.map(|it| String::from_utf8_lossy(&it).into_owned());
+        let text = bytes.map(text_of);
         texts.push(
             text.map_err(|error| Error::from(error).chain()).and_then(|it| fits(it, &mut room)),
         );
@@ -437,6 +437,11 @@ fn texts(world: &World, blobs: &BTreeSet<Oid>, evidence: &mut Evidence) {
     let reason = read.err().map(|error| Error::from(error).chain()).unwrap_or_default();
     texts.resize(blobs.len(), Err(reason));
     evidence.texts.extend(blobs.into_iter().zip(texts));
+}
+
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|broken| String::from_utf8_lossy(broken.as_bytes()).into_owned())
 }
 
 /// Takes a text's length from the room that is left, if there is enough.

@@ -161,9 +161,7 @@ impl Question<'_> {
         let by_hand = asks_about_unattributed(&self.trusted.policy);
         let origins = origins(&world.git, &change, &signals, self.detail(), by_hand)?;
         let mut attribution = attribute(&change, signals, &origins);
-        for (commit, marks) in of_sessions {
-            attribution.add_marks(&commit, marks);
-        }
+        attribution.add_marks(of_sessions);
         for row in &mut attribution.commits {
             row.narrowed_by = narrowed.get(&row.commit).cloned();
         }
@@ -174,9 +172,7 @@ impl Question<'_> {
         if !noted.marks.is_empty() {
             sources.push("notes".to_owned());
         }
-        for (commit, marks) in noted.marks {
-            attribution.add_marks(&commit, marks);
-        }
+        attribution.add_marks(noted.marks);
         for (path, agent) in noted.touched {
             attribution.add_touched(&path, [agent].into());
         }
@@ -323,17 +319,19 @@ fn take_marks_of_lines(
     signals: &mut [(Oid, Vec<Signal>)],
     known: &BTreeSet<Oid>,
     narrowed: &BTreeMap<Oid, String>,
-) -> Vec<(Oid, Vec<Signal>)> {
-    let mut taken = Vec::new();
+) -> BTreeMap<Oid, Vec<Signal>> {
+    let mut taken = BTreeMap::new();
     for (commit, marks) in signals.iter_mut().filter(|(commit, _)| known.contains(commit)) {
         let trailers = narrowed.contains_key(commit);
-        let (of_sessions, others) = std::mem::take(marks).into_iter().partition(|it| {
-            it.kind == SignalKind::Session || (trailers && it.kind == SignalKind::Trailer)
-        });
+        let (of_lines, others): (Vec<Signal>, _) =
+            std::mem::take(marks).into_iter().partition(|it| {
+                it.kind == SignalKind::Session || (trailers && it.kind == SignalKind::Trailer)
+            });
         *marks = others;
-        taken.push((commit.clone(), of_sessions));
+        if !of_lines.is_empty() {
+            taken.insert(commit.clone(), of_lines);
+        }
     }
-    taken.retain(|(_, marks): &(Oid, Vec<Signal>)| !marks.is_empty());
     taken
 }
 

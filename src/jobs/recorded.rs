@@ -226,7 +226,7 @@ pub fn add(
         if records.is_empty() {
             continue;
         }
-        let content = match world.git.blob(&new.oid, FILE_LIMIT) {
+        let content = match world.git.blob_kept(&new.oid, FILE_LIMIT) {
             Ok(content) => content,
             Err(GitError::TooLarge { .. }) => {
                 let agents = records.iter().map(|it| it.agent.clone());
@@ -247,7 +247,7 @@ fn added(world: &World, file: &FileChange, content: &[u8]) -> Result<Vec<LineRan
         return Ok(file.added.clone());
     }
     let old = match file.old.as_ref().filter(|old| old.mode & 0o170_000 == 0o100_000) {
-        Some(old) => world.git.blob(&old.oid, FILE_LIMIT)?,
+        Some(old) => world.git.blob_kept(&old.oid, FILE_LIMIT)?,
         None => Vec::new(),
     };
     Ok(new_lines(&old, content))

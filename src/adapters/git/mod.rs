@@ -159,6 +159,8 @@ pub struct Git {
     known: Mutex<refs::Known>,
     /// The range that was walked last, until somebody takes its commits.
     walk: Mutex<Option<start::Walk>>,
+    /// Blobs that were read and are read again.
+    kept: Mutex<objects::Kept>,
     objects: OnceLock<Option<Mutex<git2::Repository>>>,
 }
 
@@ -232,6 +234,7 @@ impl Git {
             config: OnceLock::from(config),
             known: Mutex::default(),
             walk: Mutex::default(),
+            kept: Mutex::default(),
             objects: OnceLock::new(),
         }))
     }
@@ -296,6 +299,7 @@ impl Git {
             config: OnceLock::new(),
             known: Mutex::default(),
             walk: Mutex::default(),
+            kept: Mutex::default(),
             objects: OnceLock::new(),
         })
     }

@@ -1,6 +1,6 @@
 //! Objects by id: read in process where `git2` can, else through `git cat-file`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, Read};
 use std::sync::Mutex;
 
@@ -80,6 +80,24 @@ const OBJECT_LIMIT: u64 = 32 << 20;
 /// As many bytes of paths go into one call.
 const ARGUMENTS: usize = 64 << 10;
 
+/// As many bytes of blobs are kept for who reads them next.
+const KEPT: usize = 32 << 20;
+
+/// Blobs that were read, and are read again by who comes next.
+#[derive(Default)]
+pub(super) struct Kept {
+    blobs: HashMap<Oid, Vec<u8>>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn take(&mut self, oid: &Oid) -> Option<Vec<u8>> {
+        let bytes = self.blobs.remove(oid)?;
+        self.bytes -= bytes.len();
+        Some(bytes)
+    }
+}
+
 impl Git {
     /// The in-process engine; `None` where it cannot open this repository.
     pub(super) fn engine(&self) -> Option<&Mutex<git2::Repository>> {
@@ -95,6 +113,8 @@ impl Git {
                 Some(_) => git2::RepositoryOpenFlags::FROM_ENV,
                 None => git2::RepositoryOpenFlags::NO_SEARCH,
             };
+            // git does not hash again what it reads either, and is asked where this fails.
+            git2::opts::strict_hash_verification(false);
             let none: [&std::ffi::OsStr; 0] = [];
             git2::Repository::open_ext(&self.layout().git_dir, flags, none).ok().map(Mutex::new)
         };
@@ -329,16 +349,52 @@ impl Git {
         Ok(digests)
     }
 
-    /// Hands over the bytes of blobs, in the order asked for, through one
-    /// process. What is larger than `limit`, or no blob, is handed over as an
-    /// error that costs only itself; an absent object ends the reading.
+    /// Returns a blob's bytes, which [`Git::blobs`] need not read again then, as
+    /// far as there is room to keep them.
+    pub fn blob_kept(&self, oid: &Oid, limit: u64) -> Result<Vec<u8>, GitError> {
+        if let Some(bytes) = self.kept.lock().ok().and_then(|kept| kept.blobs.get(oid).cloned()) {
+            within(oid, bytes.len() as u64, limit)?;
+            return Ok(bytes);
+        }
+        let bytes = self.blob(oid, limit)?;
+        if let Ok(mut kept) = self.kept.lock()
+            && kept.bytes + bytes.len() <= KEPT
+        {
+            kept.bytes += bytes.len();
+            kept.blobs.insert(oid.clone(), bytes.clone());
+        }
+        Ok(bytes)
+    }
+
+    /// Hands over the bytes of blobs, in the order asked for. What is larger than
+    /// `limit`, or no blob, is handed over as an error that costs only itself; an
+    /// absent object ends the reading.
     pub fn blobs(
         &self,
         oids: &[Oid],
         limit: u64,
         each: &mut dyn FnMut(Result<Vec<u8>, GitError>),
     ) -> Result<(), GitError> {
-        self.batch(oids, &mut |Streamed { oid, kind, size, content }| {
+        let of_kind = |oid: &Oid, (kind, bytes)| match kind {
+            Kind::Blob => Ok(bytes),
+            Kind::Tree | Kind::Commit | Kind::Tag => Err(GitError::Missing(oid.to_string())),
+        };
+        // Nothing has to be handed from process to process as long as the engine sees them.
+        let mut rest = oids;
+        while let [oid, others @ ..] = rest {
+            let kept = self.kept.lock().ok().and_then(|mut kept| kept.take(oid));
+            let found = match kept {
+                Some(bytes) => within(oid, bytes.len() as u64, limit).map(|()| bytes),
+                None => match self.engine_object(oid, limit) {
+                    Ok(Some(found)) => of_kind(oid, found),
+                    Ok(None) => break,
+                    Err(error) => Err(error),
+                },
+            };
+            each(found);
+            rest = others;
+        }
+        self.batch(rest, &mut |Streamed { oid, kind, size, content }| {
             if kind != Kind::Blob {
                 each(Err(GitError::Missing(oid.to_string())));
             } else if let Err(error) = within(oid, size, limit) {

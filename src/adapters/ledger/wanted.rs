@@ -17,6 +17,8 @@ pub enum Wanted {
     /// Those that name one of these words, and all withdrawals and waivers: a
     /// waiver's debt concerns everybody.
     About(Words),
+    /// The same, but for attribution records: those that a change is judged by.
+    Evidence(Words),
     /// Attribution records that name one of these words.
     Attributions(Words),
 }
@@ -46,6 +48,7 @@ impl Wanted {
     pub(super) fn takes(&self, record_type: RecordType) -> bool {
         match self {
             Wanted::All | Wanted::About(_) => true,
+            Wanted::Evidence(_) => record_type != RecordType::Attribution,
             Wanted::Attributions(_) => record_type == RecordType::Attribution,
         }
     }
@@ -54,7 +57,9 @@ impl Wanted {
     pub(super) fn asks(&self, word: u64) -> bool {
         match self {
             Wanted::All => true,
-            Wanted::About(asked) => word == ALWAYS || asked.0.contains(&word),
+            Wanted::About(asked) | Wanted::Evidence(asked) => {
+                word == ALWAYS || asked.0.contains(&word)
+            }
             Wanted::Attributions(asked) => asked.0.contains(&word),
         }
     }
@@ -63,7 +68,9 @@ impl Wanted {
     pub(super) fn words(&self) -> Option<&BTreeSet<u64>> {
         match self {
             Wanted::All => None,
-            Wanted::About(asked) | Wanted::Attributions(asked) => Some(&asked.0),
+            Wanted::About(asked) | Wanted::Evidence(asked) | Wanted::Attributions(asked) => {
+                Some(&asked.0)
+            }
         }
     }
 }
@@ -95,20 +102,22 @@ pub(super) fn words_of(record: &Record) -> Vec<u64> {
         Body::Run(run) => vec![id(&run.key), id(run.tree.as_str()), id(run.commit.as_str())],
         Body::Withdrawal(_) => Vec::new(),
         Body::Preview(preview) => vec![id(preview.tree.as_str()), id(preview.commit.as_str())],
-        Body::Attribution(value) | Body::Verdict(value) => {
-            let text = |name: &str| value.get(name).and_then(serde_json::Value::as_str);
-            let mut words: Vec<u64> =
-                ["commit", "tree"].into_iter().filter_map(text).map(id).collect();
-            let files = value.get("files").and_then(serde_json::Value::as_array);
-            let path = |file: &serde_json::Value| {
-                RepoPath::from_text(file.get("path")?.as_str()?)
-                    .map(|path| hash(b'p', path.as_bytes()))
-            };
-            words.extend(files.into_iter().flatten().filter_map(path));
-            words.dedup();
-            words
-        }
+        Body::Attribution(it) => words_of_predicate(&it.value()),
+        Body::Verdict(it) => words_of_predicate(it),
     }
+}
+
+fn words_of_predicate(predicate: &serde_json::Value) -> Vec<u64> {
+    let text = |name: &str| predicate.get(name).and_then(serde_json::Value::as_str);
+    let ids = ["commit", "tree"].into_iter().filter_map(text);
+    let mut words: Vec<u64> = ids.map(|it| hash(b'i', it.as_bytes())).collect();
+    let files = predicate.get("files").and_then(serde_json::Value::as_array);
+    let path = |file: &serde_json::Value| {
+        RepoPath::from_text(file.get("path")?.as_str()?).map(|path| hash(b'p', path.as_bytes()))
+    };
+    words.extend(files.into_iter().flatten().filter_map(path));
+    words.dedup();
+    words
 }
 
 /// Whether a record is wanted; what is none is not.
@@ -231,7 +240,7 @@ mod tests {
     use super::*;
     use crate::gate::change::Oid;
     use crate::gate::record::{
-        Content, FileDelta, Judgement, Shown, Side, Signer, Waiver, Withdrawal,
+        AsItStands, Content, FileDelta, Judgement, Shown, Side, Signer, Waiver, Withdrawal,
     };
     use crate::gate::time::Timestamp;
 
@@ -281,7 +290,8 @@ mod tests {
         let at = "2026-11-23T08:00:00Z";
         check(&Body::Verdict(json!({ "at": at, "commit": "c", "tree": "t", "files": 3 })), 2);
         let files = json!([{ "path": "a.rs", "ranges": [1] }, { "path": "\"\\377\"" }]);
-        check(&Body::Attribution(json!({ "at": at, "commit": "c", "files": files })), 3);
+        let written = json!({ "at": at, "commit": "c", "files": files });
+        check(&Body::Attribution(AsItStands::of(&written).expect("no floats")), 3);
         // What cannot be told at a glance is parsed, and no record is an error.
         let odd = Body::Verdict(json!({ "at": at, "commit": 1, "tree": ["t"] }));
         let (record, bytes) = Record::write(&odd).expect("a record");

@@ -108,6 +108,9 @@ fn take_at_distance(
     places: &[Option<(usize, u64)>],
     owners: &mut [Option<usize>],
 ) {
+    if !own.contains(&true) {
+        return;
+    }
     let mut taken: BTreeMap<(usize, u64), usize> = BTreeMap::new();
     for (at, line) in owners.iter().enumerate() {
         if let Some(place) = line.and_then(|line| places.get(line).copied().flatten()) {
@@ -143,9 +146,9 @@ pub fn is_telling(line: &str) -> bool {
         "else", "break", "continue", "return", "pass", "done", "then", "begin", "endif", "default",
         "finally", "none", "true", "false",
     ];
-    let word =
-        line.trim().trim_end_matches([';', ':', ',', '{', '}', ')', ' ']).to_ascii_lowercase();
-    line.chars().filter(|it| it.is_alphanumeric()).count() >= 4 && !COMMON.contains(&word.as_str())
+    let word = line.trim().trim_end_matches([';', ':', ',', '{', '}', ')', ' ']);
+    line.chars().filter(|it| it.is_alphanumeric()).take(4).count() == 4
+        && !COMMON.iter().any(|common| word.eq_ignore_ascii_case(common))
 }
 
 /// What is left of a text without blanks, without a comma that closes a list,
@@ -215,24 +218,26 @@ fn take(
     found: &mut dyn FnMut(usize, usize),
 ) {
     let mut taken = Taken { text, own, fits, found, file: vec![false; page.keys.len()] };
-    let mut partners: BTreeMap<usize, usize> = BTreeMap::new();
-    for (line, at) in pairs(page, text, taken.own, fits) {
-        if taken.pair(page, line, at) {
-            partners.insert(line, at);
+    let mut partners = pairs(page, text, taken.own, fits);
+    partners.retain(|(line, at)| taken.pair(page, *line, *at));
+    partners.sort_unstable();
+    // What means nothing by itself follows its neighbour, in both directions.
+    for partner in &partners {
+        taken.spread(page, *partner, 1);
+        taken.spread(page, *partner, -1);
+    }
+    if partners.is_empty() || !taken.own.contains(&true) {
+        return;
+    }
+    let mut last = None;
+    for (line, at) in partners {
+        // Within a run the first one went all the way already.
+        if last.replace((line + 1, at + 1)) != Some((line, at)) {
+            taken.slide(page, (line, at), 1);
+            taken.slide(page, (line, at), -1);
         }
     }
-    // What means nothing by itself follows its neighbour, in both directions.
-    for (line, at) in &partners {
-        taken.spread(page, (*line, *at), 1);
-        taken.spread(page, (*line, *at), -1);
-    }
-    for (line, at) in &partners {
-        taken.slide(page, (*line, *at), 1);
-        taken.slide(page, (*line, *at), -1);
-    }
-    if !partners.is_empty() {
-        taken.close_gaps(page);
-    }
+    taken.close_gaps(page);
 }
 
 /// The pairs of equal lines that mean something, the longest runs first; among
@@ -243,35 +248,35 @@ fn pairs(
     own: &[bool],
     fits: &dyn Fn(usize, usize) -> bool,
 ) -> Vec<(usize, usize)> {
-    let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
-    for (at, key) in page.keys.iter().enumerate() {
-        if page.open[at] && is_telling(page.lines[at]) {
-            let places = places.entry(*key).or_default();
-            if places.len() < PLACES {
-                places.push(at);
-            }
-        }
-    }
+    let telling = |at: &usize| page.open[*at] && is_telling(page.lines[*at]);
+    let places = (0..page.keys.len()).filter(telling);
+    let mut places: Vec<(u64, usize)> = places.map(|at| (page.keys[at], at)).collect();
+    // Equal lines stand together then, in the order of the file.
+    places.sort_unstable();
+    let places = |key: u64| {
+        let first = places.partition_point(|it| it.0 < key);
+        let count = places[first..].iter().take(PLACES).take_while(|it| it.0 == key).count();
+        &places[first..first + count]
+    };
     // Runs are the same for all their pairs: each is measured once.
     let mut runs: HashMap<(usize, usize), usize> = HashMap::new();
     let mut pairs: Vec<(usize, usize, usize)> = Vec::new();
     for (line, key) in text.iter().enumerate().filter(|(line, _)| own[*line]) {
-        for &at in places.get(key).into_iter().flatten() {
+        let places = places(*key);
+        for &(_, at) in places {
             if pairs.len() == PAIRS {
                 break;
             }
             if fits(line, at) {
-                let start = start_of_run(text, page.keys, line, at);
-                let length =
-                    *runs.entry(start).or_insert_with(|| length_of_run(text, page.keys, start));
+                let length = length_at(text, page.keys, (line, at), &mut runs);
                 // What stands there more than once is not told apart by itself.
-                if length > 1 || places.get(key).is_some_and(|it| it.len() == 1) {
+                if length > 1 || places.len() == 1 {
                     pairs.push((length, line, at));
                 }
             }
         }
     }
-    pairs.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+    pairs.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
     pairs.into_iter().map(|(_, line, at)| (line, at)).collect()
 }
 
@@ -380,6 +385,28 @@ impl Taken<'_> {
             }
         }
     }
+}
+
+/// How long the run is that a pair of equal lines stands in, from where
+/// [`start_of_run`] sees it begin. `runs`: those that were measured, by their
+/// first pairs, so that each is measured once.
+fn length_at(
+    text: &[u64],
+    file: &[u64],
+    (line, at): (usize, usize),
+    runs: &mut HashMap<(usize, usize), usize>,
+) -> usize {
+    let start = start_of_run(text, file, line, at);
+    if let Some(length) = runs.get(&start) {
+        return *length;
+    }
+    let before = start.0.checked_sub(1).zip(start.1.checked_sub(1));
+    let length = match before.and_then(|before| runs.get(&before)) {
+        Some(length) => length - 1,
+        None => length_of_run(text, file, start),
+    };
+    runs.insert(start, length);
+    length
 }
 
 /// How far back a run of equal lines reaches, at most [`PLACES`] lines.

@@ -281,12 +281,16 @@ fn bounded(text: &str) -> String {
 
 /// Whether `name` is `pattern`, in which `*` stands for any characters.
 pub fn matches_stars(pattern: &str, name: &str) -> bool {
+    // Hardly any line begins as a pattern does, and each is asked about many.
+    let first = pattern.bytes().next();
+    if first.is_some_and(|it| it != b'*') && first != name.bytes().next() {
+        return false;
+    }
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|first| name.strip_prefix(first)) else {
         return false;
     };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
     for part in parts {
         let Some(at) = rest.find(part) else { return false };
         rest = &rest[at + part.len()..];

@@ -10,6 +10,7 @@ use super::preview::{Preview, Sources};
 use super::proof::Proof;
 use super::time::Timestamp;
 
+mod as_it_stands;
 pub mod canonical;
 mod coverage;
 mod predicate;
@@ -18,6 +19,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
+pub use as_it_stands::AsItStands;
 pub use statement::{MAX_BYTES, MAX_FILES, RecordError};
 
 /// What a record says. The namespace of its signature is `countersign-<type>-v1`.
@@ -110,7 +112,7 @@ pub enum Body {
     Waiver(Waiver),
     Preview(Box<PreviewRecord>),
     /// Kept and shown, not judged by this version: the predicate as it stands.
-    Attribution(serde_json::Value),
+    Attribution(AsItStands),
     /// The verdict record of a judged change: the predicate as it stands.
     Verdict(serde_json::Value),
 }
@@ -165,7 +167,8 @@ impl Body {
             Body::Run(it) => it.by.at,
             Body::Waiver(it) => it.by.at,
             Body::Preview(it) => it.by.at,
-            Body::Attribution(it) | Body::Verdict(it) => it
+            Body::Attribution(it) => it.at().unwrap_or(Timestamp(0)),
+            Body::Verdict(it) => it
                 .get("at")
                 .and_then(serde_json::Value::as_str)
                 .and_then(Timestamp::parse)

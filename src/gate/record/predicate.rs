@@ -1,5 +1,7 @@
 //! Each type's predicate: what a record says, as JSON and back.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::super::change::{Oid, RepoPath};
@@ -8,26 +10,27 @@ use super::super::time::Timestamp;
 use super::canonical::{is_lower_hex, is_sha256, object};
 use super::statement::{MAX_FILES, RecordError};
 use super::{
-    Body, Content, FileDelta, Judgement, PreviewRecord, RecordType, Run, Sandbox, Shown, Side,
-    Signer, TestCounts, Waiver, Withdrawal,
+    AsItStands, Body, Content, FileDelta, Judgement, PreviewRecord, RecordType, Run, Sandbox,
+    Shown, Side, Signer, TestCounts, Waiver, Withdrawal,
 };
 use super::{coverage, proof};
 
 /// Writes a body's predicate.
-pub(super) fn write(body: &Body) -> Result<Value, RecordError> {
-    Ok(match body {
+pub(super) fn write(body: &Body) -> Result<Cow<'_, Value>, RecordError> {
+    Ok(Cow::Owned(match body {
         Body::Approval(it) | Body::Rejection(it) => write_judgement(it)?,
         Body::Withdrawal(it) => write_withdrawal(it),
         Body::Run(it) => write_run(it),
         Body::Waiver(it) => write_waiver(it)?,
         Body::Preview(it) => write_preview(it),
-        Body::Attribution(it) | Body::Verdict(it) => it.clone(),
-    })
+        Body::Attribution(it) => it.value(),
+        Body::Verdict(it) => return Ok(Cow::Borrowed(it)),
+    }))
 }
 
 /// Reads a predicate of a type.
-pub(super) fn read(record_type: RecordType, predicate: &Value) -> Result<Body, RecordError> {
-    let fields = Fields::of(predicate, "predicate")?;
+pub(super) fn read(record_type: RecordType, predicate: Value) -> Result<Body, RecordError> {
+    let fields = Fields::of(&predicate, "predicate")?;
     Ok(match record_type {
         RecordType::Approval => Body::Approval(read_judgement(&fields)?),
         RecordType::Rejection => Body::Rejection(read_judgement(&fields)?),
@@ -35,15 +38,16 @@ pub(super) fn read(record_type: RecordType, predicate: &Value) -> Result<Body, R
         RecordType::Run => Body::Run(read_run(&fields)?),
         RecordType::Waiver => Body::Waiver(read_waiver(&fields)?),
         RecordType::Preview => Body::Preview(Box::new(read_preview(&fields)?)),
-        RecordType::Attribution => Body::Attribution(as_it_stands(&fields, predicate)?),
-        RecordType::Verdict => Body::Verdict(as_it_stands(&fields, predicate)?),
+        // What is kept as it stands only has to say when it was made.
+        RecordType::Attribution => {
+            fields.time("at")?;
+            Body::Attribution(AsItStands::of(&predicate)?)
+        }
+        RecordType::Verdict => {
+            fields.time("at")?;
+            Body::Verdict(predicate)
+        }
     })
-}
-
-/// A predicate that is kept and not judged only has to say when it was made.
-fn as_it_stands(fields: &Fields, predicate: &Value) -> Result<Value, RecordError> {
-    fields.time("at")?;
-    Ok(predicate.clone())
 }
 
 fn write_judgement(judgement: &Judgement) -> Result<Value, RecordError> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::canonical::{self, NotCanonical, object, sha256, write_string, write_value};
 use super::predicate::{self, Fields};
-use super::{Body, Record, RecordType};
+use super::{Body, Record, RecordType, as_it_stands};
 
 /// The most bytes that a record may have: 4 MiB.
 pub const MAX_BYTES: usize = 4 << 20;
@@ -12,7 +12,7 @@ pub const MAX_BYTES: usize = 4 << 20;
 /// The most files that a record may list.
 pub const MAX_FILES: usize = 20_000;
 
-const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
+pub(super) const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 
 /// Why bytes are no record, or a value cannot become one.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +52,11 @@ impl Record {
         if bytes.len() > MAX_BYTES {
             return Err(RecordError::TooLarge(bytes.len()));
         }
+        if let Some(attribution) = as_it_stands::attribution(bytes) {
+            return Ok(Record { id: sha256(bytes), body: Body::Attribution(attribution) });
+        }
         let statement: Value = serde_json::from_slice(bytes).map_err(RecordError::Json)?;
-        let body = body_of(&statement)?;
+        let body = body_of(statement)?;
         if bytes_of(&body)? != bytes {
             return Err(RecordError::NotCanonical);
         }
@@ -112,15 +115,18 @@ fn subject(body: &Body, predicate: &Value) -> Result<Value, RecordError> {
     Ok(subjects.into())
 }
 
-fn body_of(statement: &Value) -> Result<Body, RecordError> {
-    let statement = Fields::of(statement, "the statement")?;
-    if statement.text("_type").ok() != Some(STATEMENT_TYPE) {
+fn body_of(mut statement: Value) -> Result<Body, RecordError> {
+    let fields = Fields::of(&statement, "the statement")?;
+    if fields.text("_type").ok() != Some(STATEMENT_TYPE) {
         return Err(RecordError::NotAStatement);
     }
-    let type_text = statement.text("predicateType")?;
-    let record_type = RecordType::ALL
-        .iter()
-        .find(|it| it.predicate_type() == type_text)
-        .ok_or_else(|| RecordError::UnknownType(type_text.chars().take(200).collect()))?;
-    predicate::read(*record_type, statement.value("predicate")?)
+    let type_text = fields.text("predicateType")?;
+    let record_type =
+        RecordType::ALL
+            .iter()
+            .copied()
+            .find(|it| it.predicate_type() == type_text)
+            .ok_or_else(|| RecordError::UnknownType(type_text.chars().take(200).collect()))?;
+    fields.value("predicate")?;
+    predicate::read(record_type, statement["predicate"].take())
 }

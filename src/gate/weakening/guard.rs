@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Sides, Weakened, weakened};
-use crate::gate::change::{Entry, FileChange, Oid, RepoPath};
+use crate::gate::change::{Entry, FileChange, LineRange, Oid, RepoPath};
 use crate::gate::coverage::measured::kind_of;
 use crate::gate::evidence::Answer;
 use crate::gate::language::Languages;
@@ -32,7 +32,10 @@ pub fn texts(case: &Case<'_>) -> BTreeSet<Oid> {
     if !files.iter().any(|file| is_assisted(case, file)) {
         return BTreeSet::new();
     }
-    let entries = files.into_iter().take(MAX_FILES).flat_map(|file| [&file.old, &file.new]);
+    let entries = files.into_iter().take(MAX_FILES).flat_map(|file| {
+        let old = if only_adds(file) { &None } else { &file.old };
+        [old, &file.new]
+    });
     entries.flatten().filter(|it| is_regular(it)).map(|entry| entry.oid.clone()).collect()
 }
 
@@ -50,11 +53,22 @@ pub fn losses(case: &Case<'_>, texts: &BTreeMap<Oid, Answer<String>>) -> Vec<Wea
             None => Err("it was not read".to_owned()),
         }
     };
+    let texts: Vec<Result<(Cow<'_, str>, &str), String>> = files
+        .iter()
+        .map(|file| {
+            let new = text(&file.new)?;
+            let old = match only_adds(file) {
+                true => Cow::Owned(without(new, &file.added)),
+                false => Cow::Borrowed(text(&file.old)?),
+            };
+            Ok((old, new))
+        })
+        .collect();
     let (mut sides, mut unread) = (Vec::new(), Vec::new());
-    for file in &files {
+    for (file, texts) in files.iter().zip(&texts) {
         let is_test = is_test(case.policy, &file.path);
         let known = case.attribution.files.get(&file.path);
-        match text(&file.old).and_then(|old| Ok((old, text(&file.new)?))) {
+        match texts {
             Ok((old, new)) => sides.push(Sides {
                 path: &file.path,
                 kind: kind_of(&file.path),
@@ -169,6 +183,32 @@ fn looked_at<'a>(case: &Case<'a>) -> Vec<&'a FileChange> {
     case.change.files.iter().filter(is_about).collect()
 }
 
+/// The most runs of added lines by which an old text is found from the new one.
+const MAX_RUNS: usize = 1 << 10;
+
+/// Whether the new text is the old one with lines put in, so that the old one
+/// need not be read.
+fn only_adds(file: &FileChange) -> bool {
+    let both = [&file.old, &file.new].map(|it| it.as_ref().is_some_and(is_regular));
+    both == [true, true]
+        && file.removed == 0
+        && !file.added.is_empty()
+        && file.added.len() <= MAX_RUNS
+}
+
+/// A text without these lines of it.
+fn without(text: &str, lines: &[LineRange]) -> String {
+    let mut left = String::with_capacity(text.len());
+    let mut lines = lines.iter().peekable();
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        while lines.next_if(|it| it.end < number).is_some() {}
+        if lines.peek().is_none_or(|it| number < it.start) {
+            left.push_str(line);
+        }
+    }
+    left
+}
+
 fn is_assisted(case: &Case<'_>, file: &FileChange) -> bool {
     case.attribution.files.get(&file.path).is_some_and(|it| it.assisted)
 }
@@ -180,4 +220,36 @@ fn is_test(policy: &Policy, path: &RepoPath) -> bool {
 
 fn is_regular(entry: &Entry) -> bool {
     entry.mode & 0o170_000 == 0o100_000
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn an_old_text_is_found_without_the_added_lines(
+            lines in prop::collection::vec(("[ab]{0,2}\r?", any::<bool>()), 0..20), ended in any::<bool>(),
+        ) {
+            let text = |all: bool| {
+                let kept = lines.iter().filter(|it| all || !it.1);
+                kept.map(|it| format!("{}\n", it.0)).collect::<String>()
+            };
+            let mut added: Vec<LineRange> = Vec::new();
+            for (number, _) in (1..).zip(&lines).filter(|(_, it)| it.1) {
+                match added.last_mut() {
+                    Some(last) if last.end + 1 == number => last.end = number,
+                    Some(_) | None => added.push(LineRange { start: number, end: number }),
+                }
+            }
+            let (mut old, mut new) = (text(false), text(true));
+            if !ended && lines.last().is_some_and(|it| !it.1) {
+                old.pop();
+                new.pop();
+            }
+            prop_assert_eq!(without(&new, &added), old);
+        }
+    }
 }

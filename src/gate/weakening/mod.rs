@@ -95,9 +95,13 @@ impl<'a> File<'a> {
         let mut names: HashMap<&str, usize> = HashMap::new();
         old.tests.iter().for_each(|it| *names.entry(it.name.as_str()).or_default() += 1);
         let gained = rest(&new.tests, &mut names, |it| it.name.as_str());
+        // As far as both begin alike, each line has its like.
+        let alike = sides.old.lines().zip(sides.new.lines());
+        let alike = alike.take_while(|(old, new)| old == new).count();
         let mut lines: HashMap<&str, usize> = HashMap::new();
-        sides.old.lines().for_each(|it| *lines.entry(it.trim()).or_default() += 1);
-        let numbered: Vec<Line<'_>> = (1..).zip(sides.new.lines().map(str::trim)).collect();
+        sides.old.lines().skip(alike).for_each(|it| *lines.entry(it.trim()).or_default() += 1);
+        let numbered: Vec<Line<'_>> =
+            (1..).zip(sides.new.lines().map(str::trim)).skip(alike).collect();
         let fresh = rest(&numbered, &mut lines, |it| it.1).into_iter().map(|it| it.0).collect();
         File { sides, old, new, lost, gained, fresh }
     }
