@@ -2,7 +2,6 @@
 //! (`refs/notes/ai-attribution`), which count letters, and Entire's checkpoints,
 //! which name a session and the files that it touched.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::change::RepoPath;
@@ -60,22 +59,14 @@ pub struct Checkpoint {
     pub files: Vec<RepoPath>,
 }
 
-#[derive(Deserialize)]
-struct Metadata {
-    #[serde(default)]
-    session_id: Option<String>,
-    #[serde(default)]
-    agent: Option<String>,
-    #[serde(default)]
-    files_touched: Vec<String>,
-}
-
 /// Reads a checkpoint's `metadata.json`; `None` if it tells of no session.
 pub fn checkpoint(metadata: &[u8]) -> Option<Checkpoint> {
-    let metadata: Metadata = serde_json::from_slice(metadata).ok()?;
-    let session: String = metadata.session_id?.chars().take(250).collect();
-    let files = metadata.files_touched.iter().take(FILES).map(|it| RepoPath::new(it.as_str()));
-    let agent = metadata.agent.as_deref().map_or(UNKNOWN.to_owned(), agent_of);
+    let metadata: Value = serde_json::from_slice(metadata).ok()?;
+    let text = |name: &str| metadata.get(name).and_then(Value::as_str);
+    let session: String = text("session_id")?.chars().take(250).collect();
+    let files = metadata.get("files_touched").and_then(Value::as_array).into_iter().flatten();
+    let files = files.take(FILES).filter_map(Value::as_str).map(RepoPath::new);
+    let agent = text("agent").map_or(UNKNOWN.to_owned(), agent_of);
     Some(Checkpoint { agent, session, files: files.collect() })
 }
 

@@ -7,12 +7,11 @@
 //! An adapter reads the rows and hands each over as a line: a JSON object with
 //! a member for each table, which holds the asked columns.
 
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_json::value::to_raw_value;
 
 use super::session::Session;
-use super::{EDITS, Found, NAME, Reader, Skipped, Texts, name, part, text, tool};
+use super::{EDITS, Found, NAME, Reader, Skipped, Texts, tool};
 use crate::gate::time::Timestamp;
 
 /// Which database it is.
@@ -91,67 +90,6 @@ pub struct OpenCode {
     agent: &'static str,
 }
 
-#[derive(Deserialize)]
-struct Row<'a> {
-    #[serde(borrow)]
-    part: Part<'a>,
-    #[serde(default, borrow)]
-    session: Option<Folder<'a>>,
-    #[serde(default, borrow)]
-    message: Option<Data<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(default, deserialize_with = "name")]
-    session_id: Option<String>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Folder<'a> {
-    #[serde(default, borrow)]
-    directory: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Data<'a> {
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Call<'a> {
-    #[serde(default, deserialize_with = "name")]
-    tool: Option<String>,
-    #[serde(default, borrow)]
-    state: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct State<'a> {
-    #[serde(default, deserialize_with = "name")]
-    status: Option<String>,
-    #[serde(default, borrow)]
-    input: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    time: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Span {
-    end: u64,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(rename = "modelID", default, deserialize_with = "name")]
-    id: Option<String>,
-    #[serde(default, borrow)]
-    model: Option<&'a RawValue>,
-}
-
 impl OpenCode {
     /// A reader of one database of `agent`.
     pub fn new(agent: &'static str) -> OpenCode {
@@ -159,34 +97,41 @@ impl OpenCode {
     }
 }
 
-/// The text that a column holds.
-fn column(raw: &RawValue) -> Option<String> {
-    text(raw).ok().flatten()
+/// The text that a member holds, one of another.
+fn text<'v>(value: &'v Value, members: [&str; 2]) -> Option<&'v str> {
+    value.get(members[0])?.get(members[1])?.as_str()
+}
+
+/// A member that is short enough to be a name.
+fn name(value: &Value, member: &str) -> Option<String> {
+    value.get(member)?.as_str().filter(|it| it.len() <= NAME).map(str::to_owned)
 }
 
 /// Older messages name the model beside its provider, newer ones with it.
 fn model(data: &str) -> Option<String> {
-    let message: Message<'_> = serde_json::from_str(data).ok()?;
-    message.id.or_else(|| part::<Message<'_>>(message.model)?.id)
+    let message: Value = serde_json::from_str(data).ok()?;
+    name(&message, "modelID").or_else(|| name(message.get("model")?, "modelID"))
 }
 
 impl Reader for OpenCode {
     fn line(&mut self, at: u64, line: &[u8], found: &mut Vec<Found>) -> Result<(), Skipped> {
-        let row: Row<'_> = serde_json::from_slice(line).map_err(|_| Skipped)?;
-        let data = column(row.part.data).ok_or(Skipped)?;
-        let call: Call<'_> = serde_json::from_str(&data).map_err(|_| Skipped)?;
-        let (Some(tool), Some(state)) = (call.tool, part::<State<'_>>(call.state)) else {
+        let row: Value = serde_json::from_slice(line).map_err(|_| Skipped)?;
+        let data = text(&row, ["part", "data"]).ok_or(Skipped)?;
+        let call: Value = serde_json::from_str(data).map_err(|_| Skipped)?;
+        let (Some(tool), Some(state)) = (name(&call, "tool"), call.get("state")) else {
             return Ok(());
         };
-        if state.status.as_deref() != Some("completed") {
+        if state.get("status").and_then(Value::as_str) != Some("completed") {
             return Ok(());
         }
-        let mut session = Session::new(self.agent, row.part.session_id.as_deref().unwrap_or("-"));
-        session.cwd = row.session.and_then(|it| column(it.directory?));
-        session.model = row.message.and_then(|it| model(&column(it.data)?));
-        let time = part::<Span>(state.time).and_then(|it| i64::try_from(it.end / 1000).ok());
-        let edits = state.input.map(|it| tool::edits(&tool, it)).unwrap_or_default();
-        session.call(None, at, time.map(Timestamp), edits, found);
+        let id = row.get("part").and_then(|it| name(it, "session_id"));
+        let mut session = Session::new(self.agent, id.as_deref().unwrap_or("-"));
+        session.cwd = row.get("session").and_then(|it| name(it, "directory"));
+        session.model = text(&row, ["message", "data"]).and_then(model);
+        let end = state.get("time").and_then(|it| it.get("end")).and_then(Value::as_i64);
+        let input = state.get("input").and_then(|it| to_raw_value(it).ok());
+        let edits = input.map(|it| tool::edits(&tool, &it)).unwrap_or_default();
+        session.call(None, at, end.map(|it| Timestamp(it / 1000)), edits, found);
         Ok(())
     }
 
