@@ -933,3 +933,43 @@ fn commit_signatures_are_taken_apart_as_git_does() {
     command.args(["-Y", "check-novalidate", "-n", "git", "-s"]).arg(&file);
     assert!(feed(command, &signature.payload).status.success());
 }
+
+/// Whatever attributes, drivers and settings the clone and the change wish for; and
+/// a git that could not be kept from them is not asked.
+#[test]
+fn a_merge_for_tests_is_the_same_everywhere() {
+    let repo = TestRepo::new();
+    repo.write("shared", "a\nb\nc\n").write(".gitattributes", "shared merge=union\n");
+    repo.commit("ana", "start");
+    repo.git(&["switch", "-q", "-c", "side"]);
+    let head = repo.commit_file("ana", "shared", "a\nours\nc\n", "ours");
+    repo.git(&["switch", "-q", "main"]);
+    let tip = repo.commit_file("ana", "shared", "a\ntheirs\nc\n", "theirs");
+    let other = repo.commit_file("ana", "other", "1\n", "other");
+    repo.git(&["switch", "-q", "-c", "aside", "main~2"]);
+    let aside = repo.commit_file("ana", "aside", "1\n", "aside");
+    repo.write(".git/info/attributes", "shared merge=union\n");
+    std::fs::create_dir_all(repo.home().join(".config/git")).unwrap();
+    std::fs::write(repo.home().join(".config/git/attributes"), "shared merge=ours\n").unwrap();
+    repo.git(&["config", "merge.default", "union"]);
+    repo.git(&["config", "merge.ours.driver", "true"]);
+    for folder in folders_of_gits() {
+        let path = std::env::var("PATH").unwrap();
+        let path = format!("{}:{path}", folder.display());
+        let git = repo.open_with(repo.path(), &[("PATH", &path)]).unwrap();
+        match git.merge_result(&tip, &head) {
+            Ok(result) => {
+                assert_eq!(result.unwrap_err(), "it conflicts in `shared`");
+                let merged = git.merge_result(&other, &aside).unwrap().unwrap();
+                let tree = repo.git(&["merge-tree", "--write-tree", "main", "aside"]);
+                assert_eq!(merged.tree.as_str(), tree);
+            }
+            Err(error) => {
+                let said = error.to_string();
+                assert!(said.contains("git 2.41 or newer is needed"), "{said}");
+                assert!(error.hints()[0].contains("`on = \"merge\"`"));
+                skipped(&format!("to merge with the git of {}: {said}", folder.display()));
+            }
+        }
+    }
+}

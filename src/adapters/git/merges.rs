@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::objects::{Kind, Streamed, hex_sha256};
 use super::tree::NewCommit;
 use super::{Detail, Git, GitError};
+use crate::adapters::fs;
 use crate::gate::change::{Commit, Entry, FileChange, Oid, RepoPath};
 use crate::gate::evidence::{Answer, BlobMerge, MergeResult, Merged};
 use crate::gate::time::Timestamp;
@@ -22,6 +23,11 @@ const SHOWN_CONFLICTS: usize = 5;
 
 /// The most merges that are looked at; the rest are not proven clean.
 const MOST_MERGES: usize = 64;
+
+/// Since which version git can be told to take no attributes from the trees that
+/// it merges (`GIT_ATTR_SOURCE`, 2.41's release notes). An older one would leave
+/// the merge to what the change itself says in `.gitattributes`.
+const ATTRIBUTE_SOURCE: (u32, u32) = (2, 41);
 
 impl Git {
     /// Returns those of the merge commits whose tree is exactly what a
@@ -169,11 +175,24 @@ impl Git {
     }
 
     /// Merges `head` into `tip` as git does, without attributes, so without
-    /// drivers, and without a work tree; the answer names the files in conflict
-    /// otherwise. The objects are written, as unreachable ones that git clears
+    /// drivers, without anybody's configuration, and without a work tree; the answer
+    /// names the files in conflict otherwise. The objects are written, as unreachable ones that git clears
     /// away in time; the commit is the same whenever it is made.
     pub fn merge_result(&self, tip: &Oid, head: &Oid) -> Result<Answer<MergeResult>, GitError> {
-        let call = self.call().env("GIT_ATTR_SOURCE", self.empty_tree().as_str());
+        self.knows_attribute_source()?;
+        let plain = self.plain_repository()?;
+        let objects = self.surroundings.variable("GIT_OBJECT_DIRECTORY");
+        let objects = objects.unwrap_or_else(|| self.layout().common_dir.join("objects").into());
+        let call = ["GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_PARAMETERS"]
+            .iter()
+            .fold(self.call(), |call, name| call.env_remove(name))
+            .env("GIT_DIR", plain.as_ref())
+            .env("GIT_OBJECT_DIRECTORY", objects)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("GIT_CONFIG_NOSYSTEM", "1")
+            .env("GIT_CONFIG_COUNT", "0")
+            .env("GIT_ATTR_NOSYSTEM", "1")
+            .env("GIT_ATTR_SOURCE", self.empty_tree().as_str());
         let call = call.args(["merge-tree", "--write-tree", "-z", "--name-only", "--no-messages"]);
         let call = call.args(["--end-of-options", tip.as_str(), head.as_str()]);
         let output = call.run()?;
@@ -202,6 +221,34 @@ impl Git {
         }
     }
 
+    fn knows_attribute_source(&self) -> Result<(), GitError> {
+        let printed = self.output(self.call().args(["version"]))?;
+        let printed = String::from_utf8_lossy(&printed).trim().to_owned();
+        match version(&printed) {
+            Some(version) if version >= ATTRIBUTE_SOURCE => Ok(()),
+            Some(_) | None => {
+                let (major, minor) = ATTRIBUTE_SOURCE;
+                let what = "to merge without the change's own attributes";
+                Err(GitError::TooOld { what, needs: format!("{major}.{minor}"), printed })
+            }
+        }
+    }
+
+    /// An empty repository without attributes and configuration, for a call that
+    /// takes its objects from this one.
+    fn plain_repository(&self) -> Result<impl AsRef<std::path::Path> + use<>, GitError> {
+        let folder = fs::scratch_folder()?;
+        let format = match self.layout().sha256 {
+            true => "repositoryformatversion = 1\n[extensions]\nobjectFormat = sha256\n",
+            false => "repositoryformatversion = 0\n",
+        };
+        let config = format!("[core]\nbare = true\nattributesFile = /dev/null\n{format}");
+        fs::create_folder(&folder.path().join("refs"))?;
+        fs::write(&folder.path().join("HEAD"), b"ref: refs/heads/main\n")?;
+        fs::write(&folder.path().join("config"), config.as_bytes())?;
+        Ok(folder)
+    }
+
     /// The merge base, if there is exactly one: a criss-cross is not proven clean.
     fn only_merge_base(&self, one: &Oid, other: &Oid) -> Result<Option<Oid>, GitError> {
         Ok(match self.merge_bases(one, other) {
@@ -210,6 +257,12 @@ impl Git {
             Err(error) => return Err(error),
         })
     }
+}
+
+/// The first two numbers of what `git version` prints: `git version 2.39.5 (Apple Git-154)`.
+fn version(printed: &str) -> Option<(u32, u32)> {
+    let mut numbers = printed.strip_prefix("git version ")?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 enum Blob {
@@ -287,6 +340,20 @@ mod tests {
     fn check(base: &str, ours: &str, theirs: &str, expected: Option<&str>) {
         let merged = merge(base.as_bytes(), ours.as_bytes(), theirs.as_bytes());
         assert_eq!(merged.as_deref(), expected.map(str::as_bytes));
+    }
+
+    #[test]
+    fn versions_of_git() {
+        let check = |printed: &str, new: bool| {
+            assert_eq!(version(printed).is_some_and(|it| it >= ATTRIBUTE_SOURCE), new, "{printed}");
+        };
+        check("git version 2.41.0", true);
+        check("git version 2.45.1.windows.1", true);
+        check("git version 3.0.0", true);
+        check("git version 2.40.1", false);
+        check("git version 2.39.5 (Apple Git-154)", false);
+        check("git version unknown", false);
+        check("hub version 2.41", false);
     }
 
     #[test]

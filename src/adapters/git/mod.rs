@@ -86,6 +86,8 @@ pub enum GitError {
     Unmerged(String),
     #[error("git config `{key}` is `{value}`, which is neither true nor false")]
     NotABoolean { key: String, value: String },
+    #[error("{what}, git {needs} or newer is needed, and here is `{printed}`")]
+    TooOld { what: &'static str, needs: String, printed: String },
     #[error("line {line} of the refs that git sent is malformed")]
     PushLine { line: usize },
 }
@@ -107,6 +109,10 @@ impl GitError {
             GitError::Unmerged(_) => {
                 vec!["resolve the conflicts, then `git add` the files".to_owned()]
             }
+            GitError::TooOld { .. } => vec![
+                "bring git up to date, or leave `on = \"merge\"` out of the policy's tests"
+                    .to_owned(),
+            ],
             GitError::NotARepository { .. } => {
                 vec!["go to a clone, or name one with `countersign -C DIR`".to_owned()]
             }
