@@ -57,3 +57,34 @@ pub(super) fn without_network(
     }
     Ok(words)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What [`INNER`] does behind a network of this name: its exit status, and what it printed.
+    fn behind(network: &str) -> (Option<i32>, String) {
+        let folder = std::env::temp_dir();
+        let call = Call::new("sh", &folder).args(["-c", INNER, "sh", network, "echo", "ran"]);
+        let output = call.run().expect("there is a shell");
+        (output.code, String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// The last look, in front of the command itself: it is not run in the network
+    /// that it shall not be in, nor where nobody knows which that is.
+    #[test]
+    fn a_command_is_not_run_in_the_network_that_it_shall_not_be_in() {
+        if !cfg!(target_os = "linux") {
+            return;
+        }
+        let read = Call::new("readlink", &std::env::temp_dir()).args(["/proc/self/ns/net"]).run();
+        let own =
+            String::from_utf8_lossy(&read.expect("coreutils are here").stdout).trim().to_owned();
+        assert!(own.starts_with("net:["), "{own}");
+        assert_eq!(behind(&own), (Some(125), String::new()));
+        assert_eq!(behind(""), (Some(125), String::new()));
+        let (code, printed) = behind("net:[1]");
+        // `setpriv` is util-linux', as `unshare` is.
+        assert!(code == Some(127) || (code, printed.as_str()) == (Some(0), "ran"), "{code:?}");
+    }
+}

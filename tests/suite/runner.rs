@@ -738,6 +738,29 @@ fn a_test_without_a_network_reaches_nobody() {
     assert_eq!(outcome.end, End::Passed, "{} {}", outcome.summary, outcome.tail);
 }
 
+/// The wrapper that docs/running-tests.md shows.
+#[test]
+fn bubblewrap_keeps_a_test_to_its_checkout() {
+    let docs = std::fs::read_to_string("docs/running-tests.md").unwrap();
+    let line = docs.lines().find(|it| it.starts_with("wrap    = [\"bwrap\"")).unwrap();
+    let wrap: Vec<String> = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    let probe = Command::new("bwrap").args(["--ro-bind", "/", "/", "--", "true"]).output();
+    let works = probe.is_ok_and(|output| output.status.success());
+    if !works {
+        return skipped("bubblewrap is not installed, or may not make namespaces here");
+    }
+    let fixture = Fixture::new();
+    fixture.commit(&[("a", "1\n")]);
+    let outside = fixture.folder.path().join("outside");
+    // Whatever it writes elsewhere is nowhere afterwards.
+    let writes = format!("echo 1 >{}; echo 1 >made && test -e a", outside.display());
+    let test = TestCommand { wrap, ..shell(&writes) };
+    let outcome = fixture.run(&test);
+    assert_eq!(outcome.end, End::Passed, "{} {}", outcome.summary, outcome.tail);
+    assert!(!outside.exists());
+    assert_eq!(outcome.sandbox.wrap[0], "bwrap");
+}
+
 #[test]
 fn without_a_way_to_take_the_network_away_nothing_is_run() {
     let mut fixture = Fixture::new();
