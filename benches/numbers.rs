@@ -102,6 +102,7 @@ const GROUPS: &[Group] = &[
     ("history", history),
     ("lines", lines),
     ("rules", rules),
+    ("weakening", weakening),
     ("ledger", ledger),
     ("ledger-of-years", ledger_of_years),
     ("signed-approvals", signed_approvals),
@@ -407,6 +408,47 @@ fn rules(place: &Place) {
     let (ours, plain) = place.compare(7, check(&dir), check(&without));
     row("check of 1,000 rules x 1,000 files", ours, None, "");
     row("  of which the rules", ours - plain, None, "<= 50 ms");
+}
+
+/// An agent's change of 2,000 files of tests of 100 lines each, once by a policy
+/// that asks for tests, so that the guard looks at them, and once by one that does not.
+fn weakening(place: &Place) {
+    let text = |number: usize, expected: usize| -> String {
+        let test = |it: usize| {
+            format!(
+                "#[test]\nfn total_{number}_{it}() {{\n    let cart = Cart::of({it});\n    assert_eq!(cart.total(), {expected});\n}}\n"
+            )
+        };
+        (0..20).map(test).collect()
+    };
+    let repository = |name: &str, policy: &str| {
+        let mut input = String::from("commit refs/heads/main\n");
+        input.push_str(&header(0, "Begin\n"));
+        file(&mut input, "countersign.toml", policy);
+        for number in 0..2000 {
+            file(&mut input, &format!("tests/t{number}.rs"), &text(number, 1));
+        }
+        input.push_str("\nreset refs/remotes/origin/main\nfrom refs/heads/main\n\n");
+        input.push_str("commit refs/heads/main\n");
+        let by = "Co-Authored-By: Claude <noreply@anthropic.com>\n";
+        input.push_str(&header(1, &format!("Change all of them\n\n{by}")));
+        for number in 0..2000 {
+            file(&mut input, &format!("tests/t{number}.rs"), &text(number, 2));
+        }
+        place.repository(name, &input)
+    };
+    let rule = "schema = 1\n[[rule]]\nid = \"all\"\npaths = [\"/nothing\"]\n";
+    let asks = format!("{rule}require.tests = [\"unit\"]\n[test.unit]\nrun = \"true\"\n");
+    let with = repository("weakening", &asks);
+    let without = repository("no-weakening", &format!("{rule}require.disclosure = true\n"));
+    let check = |dir| Timed {
+        dir,
+        count: 1,
+        each: format!("'{BINARY}' check origin/main..HEAD --format json"),
+    };
+    let (ours, plain) = place.compare(7, check(&with), check(&without));
+    row("check of 2,000 assisted files of tests", ours, None, "");
+    row("  of which the weakening guard", ours - plain, None, "<= 300 ms");
 }
 
 /// A history in which one commit touches a file of each of 1,000 services.

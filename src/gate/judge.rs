@@ -35,6 +35,7 @@ pub fn judge(case: &Case<'_>, obligations: &[Obligation<'_>], evidence: &Evidenc
     if !guard::can_ask(case.policy) {
         verdict.findings.extend(guard::findings(&evidence.losses, Level::Warn));
     }
+    verdict.findings.extend(guard::notes(&evidence.losses));
     requirement::disclosure::whole_change(case, &mut verdict);
     ledger_missing(case, evidence, &mut verdict);
     verdict.findings.extend(super::debt::findings(case, evidence));

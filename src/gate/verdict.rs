@@ -169,6 +169,7 @@ codes! {
     TestsFlaky = "tests-flaky": "A required test passed on this tree only after it had failed there.",
     TestsDoNotNotice = "tests-do-not-notice": "A required test passes without the assisted lines, too.",
     TestWeakened = "test-weakened": "An assisted change takes something from the tests, and nobody has approved that.",
+    ExpectationsRewritten = "expectations-rewritten": "An assisted change rewrites what tests expect, together with the code.",
     ProofInconclusive = "proof-inconclusive": "Whether a required test notices the assisted lines could not be told.",
     CoverageLow = "coverage-low": "Too few of the assisted added lines are executed by the tests.",
     CoverageUnmeasured = "coverage-unmeasured": "No report measures an assisted file.",

@@ -138,3 +138,40 @@ fn a_source_that_cannot_be_read_may_have_lost_tests() {
     assert!(!said.passes(), "{}", said.text);
     assert!(said.text.contains("whether it was weakened is not known"), "{}", said.text);
 }
+
+/// What every change of behaviour looks like is said where somebody asks, and asks for nothing.
+#[test]
+fn rewritten_expectations_are_a_note() {
+    let Some(shop) = weakened(POLICY, TESTS, "tests") else { return };
+    let other = TESTS.replace("24", "25");
+    shop.ana.write("shop.py", "def price(count):\n    return 25 if count else 0\n");
+    shop.ana.write("tests/test_price.py", other);
+    commit_unwatched(&shop.ana, &format!("dearer{BY_CLAUDE}"));
+    let said = countersign(&shop.ana, &["check"]);
+    assert!(said.passes(), "{}", said.text);
+    let note =
+        "a test expects something else: `assert price(2) == 25`, before `assert price(2) == 24`";
+    assert!(said.text.contains(note), "{}", said.text);
+    assert!(said.text.contains("[expectations-rewritten]"), "{}", said.text);
+    let said = shop.push(&["origin", "topic:main"]);
+    assert!(said.passes() && !said.text.contains("expects something else"), "{}", said.text);
+}
+
+/// A person and an agent changed the same tests: each by their own lines.
+#[test]
+fn in_a_file_of_several_hands_an_agents_lines_count() {
+    if crate::fixture::is_below_an_agent() {
+        return;
+    }
+    let Some(shop) = weakened(POLICY, TESTS, "nothing") else { return };
+    shop.ana.write("tests/test_price.py", TESTS.replace("price(2) == 24", "price(2)"));
+    commit_unwatched(&shop.ana, "ana asks less");
+    let more = format!("{TESTS}\n\ndef test_three():\n    assert price(3) == 36\n");
+    shop.ana.write("tests/test_price.py", more.replace("price(2) == 24", "price(2)"));
+    commit_unwatched(&shop.ana, &format!("one more{BY_CLAUDE}"));
+    assert_eq!(judged(&shop.ana, &[]), ["pass"]);
+    let less = more.replace("price(2) == 24", "price(2) is not None");
+    shop.ana.write("tests/test_price.py", less);
+    commit_unwatched(&shop.ana, &format!("less{BY_CLAUDE}"));
+    assert_eq!(judged(&shop.ana, &[]), ["block", "test-weakened approvals missing"]);
+}

@@ -16,6 +16,8 @@ pub struct Languages {
     scripts: BTreeSet<String>,
     tests: Globs,
     assertions: Vec<String>,
+    comparisons: Vec<String>,
+    trivial: Vec<String>,
     snapshots: Globs,
     entries: Vec<String>,
     thresholds: Vec<Threshold>,
@@ -47,6 +49,8 @@ pub struct Language {
     #[serde(default)]
     loose: Vec<String>,
     #[serde(default)]
+    truths: Vec<String>,
+    #[serde(default)]
     skips: Vec<String>,
     #[serde(default)]
     focus: Vec<String>,
@@ -62,6 +66,8 @@ pub enum Mark {
     Assertion,
     /// It asserts nothing, or only that something is there.
     Loose,
+    /// It asks whether something is true, and no more.
+    Truth,
     /// It keeps a test from running.
     Skip,
     /// It keeps all other tests from running.
@@ -110,6 +116,8 @@ struct Table {
     scripts: BTreeSet<String>,
     tests: Vec<String>,
     assertions: Vec<String>,
+    comparisons: Vec<String>,
+    trivial: Vec<String>,
     snapshots: Vec<String>,
     entries: Vec<String>,
     threshold: Vec<ThresholdRow>,
@@ -142,6 +150,8 @@ impl Languages {
                 scripts: table.scripts,
                 tests: globs(&table.tests),
                 assertions: table.assertions,
+                comparisons: table.comparisons,
+                trivial: table.trivial,
                 snapshots: globs(&table.snapshots),
                 entries: table.entries,
                 thresholds: thresholds.collect(),
@@ -176,6 +186,18 @@ impl Languages {
     /// Whether a line calls what by its name asserts, in whatever language.
     pub fn asserts_by_name(&self, line: &str) -> bool {
         self.assertions.iter().any(|pattern| matches_stars(pattern, line))
+    }
+
+    /// Whether an assertion's text compares something.
+    pub fn compares(&self, text: &str) -> bool {
+        // Arrows are none.
+        let text = text.replace("->", " ").replace("=>", " ");
+        self.comparisons.iter().any(|it| text.contains(it.as_str()))
+    }
+
+    /// Whether a value says no more than whether something is true, or there.
+    pub fn is_trivial(&self, value: &str) -> bool {
+        self.trivial.iter().any(|it| it == value)
     }
 
     /// Whether tests compare with what stands at this path.
@@ -224,6 +246,7 @@ impl Language {
             Mark::Test => &self.test_marks,
             Mark::Assertion => &self.assertions,
             Mark::Loose => &self.loose,
+            Mark::Truth => &self.truths,
             Mark::Skip => &self.skips,
             Mark::Focus => &self.focus,
             Mark::Lint => &self.lints,

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Sides, Weakened, weakened};
+use super::{Kind, Sides, Weakened, weakened};
 use crate::gate::change::{Entry, FileChange, LineRange, Oid, RepoPath};
 use crate::gate::coverage::measured::kind_of;
 use crate::gate::evidence::Answer;
@@ -83,7 +83,12 @@ pub fn losses(case: &Case<'_>, texts: &BTreeMap<Oid, Answer<String>>) -> Vec<Wea
             // Tests stand in sources too: what was not read may have lost some.
             Err(reason) if is_assisted(case, file) => {
                 let what = format!("whether it was weakened is not known: {reason}");
-                unread.push(Weakened { path: file.path.clone(), line: None, what });
+                unread.push(Weakened {
+                    kind: Kind::Loss,
+                    path: file.path.clone(),
+                    line: None,
+                    what,
+                });
             }
             Err(_) => {}
         }
@@ -96,10 +101,11 @@ pub fn losses(case: &Case<'_>, texts: &BTreeMap<Oid, Answer<String>>) -> Vec<Wea
 /// The obligation that follows from losses, for the files that have some.
 /// `None`: there is none, or nobody of the policy could be asked.
 pub fn obligation<'a>(case: &Case<'a>, losses: &[Weakened]) -> Option<Obligation<'a>> {
-    if losses.is_empty() || !can_ask(case.policy) {
+    let losses = losses.iter().filter(|it| it.kind == Kind::Loss);
+    let paths: BTreeSet<&RepoPath> = losses.map(|it| &it.path).collect();
+    if paths.is_empty() || !can_ask(case.policy) {
         return None;
     }
-    let paths: BTreeSet<&RepoPath> = losses.iter().map(|it| &it.path).collect();
     let files = case.change.files.iter().filter(|file| paths.contains(&file.path)).collect();
     Some(Obligation { rule: Cow::Owned(rule(case.policy)), files })
 }
@@ -112,15 +118,23 @@ pub fn matched<'a>(obligation: Obligation<'a>) -> Match<'a> {
 
 /// Losses as findings at this level.
 pub fn findings(losses: &[Weakened], level: Level) -> Vec<Finding> {
-    let finding = |it: &Weakened| {
-        let mut finding = Finding::block(Code::TestWeakened, it.what.clone())
-            .at(level)
-            .rule(TEST_WEAKENED)
-            .path(it.path.clone());
-        finding.line = it.line;
-        finding
-    };
-    losses.iter().take(MAX_FINDINGS).map(finding).collect()
+    let losses = losses.iter().filter(|it| it.kind == Kind::Loss).take(MAX_FINDINGS);
+    losses.map(|it| finding(it, Code::TestWeakened, level)).collect()
+}
+
+/// What is said and asks for nothing.
+pub fn notes(losses: &[Weakened]) -> Vec<Finding> {
+    let rewritten = losses.iter().filter(|it| it.kind == Kind::Rewritten).take(MAX_FINDINGS);
+    rewritten.map(|it| finding(it, Code::ExpectationsRewritten, Level::Note)).collect()
+}
+
+fn finding(weakened: &Weakened, code: Code, level: Level) -> Finding {
+    let mut finding = Finding::block(code, weakened.what.clone())
+        .at(level)
+        .rule(TEST_WEAKENED)
+        .path(weakened.path.clone());
+    finding.line = weakened.line;
+    finding
 }
 
 /// The rule: the approvals of the one with that id, else one from any person.

@@ -9,6 +9,7 @@
 //! (`languages.toml`).
 
 pub mod guard;
+pub mod strength;
 #[cfg(test)]
 mod tests;
 pub mod text;
@@ -17,7 +18,9 @@ pub mod threshold;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::change::{LineRange, RepoPath, printable};
-use super::language::{Languages, Mark};
+use super::diff;
+use super::language::Languages;
+use strength::Strength;
 use text::{Line, Test, Text};
 
 /// How many places of one kind are named.
@@ -49,11 +52,22 @@ pub struct Sides<'a> {
 /// One loss.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Weakened {
+    pub kind: Kind,
     pub path: RepoPath,
     /// A line of the new file; `None`: it is gone.
     pub line: Option<u64>,
     /// Printable.
     pub what: String,
+}
+
+/// What kind of loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A person has to have seen it.
+    Loss,
+    /// Tests expect something else than before, and the code is another: as every
+    /// change of behaviour looks, but also a test that was bent. It is only said.
+    Rewritten,
 }
 
 /// A file's texts, taken apart.
@@ -66,6 +80,8 @@ struct File<'a> {
     gained: Vec<Test<'a>>,
     /// Lines of the new text that the old one has not, by number from 1.
     fresh: BTreeSet<u64>,
+    /// Where only some lines are assisted: which lines became which, both from 1.
+    hunks: Vec<(LineRange, LineRange)>,
 }
 
 /// Looks for losses, in the order of the files.
@@ -78,6 +94,7 @@ pub fn weakened(files: &[Sides<'_>]) -> Vec<Weakened> {
         skips(file, &mut found);
     }
     silenced(&files, &mut found);
+    rewritten(&files, &mut found);
     snapshots(&files, &mut found);
     let sides: Vec<&Sides<'_>> = files.iter().map(|it| it.sides).collect();
     found.extend(threshold::loosened(&sides));
@@ -87,8 +104,8 @@ pub fn weakened(files: &[Sides<'_>]) -> Vec<Weakened> {
 
 impl<'a> File<'a> {
     fn new(sides: &'a Sides<'a>) -> File<'a> {
-        let old = Text::read(sides, sides.old);
-        let new = Text::read(sides, sides.new);
+        let old = Text::read(sides, sides.old, true);
+        let new = Text::read(sides, sides.new, false);
         let mut names: HashMap<&str, usize> = HashMap::new();
         new.tests.iter().for_each(|it| *names.entry(it.name.as_str()).or_default() += 1);
         let lost = rest(&old.tests, &mut names, |it| it.name.as_str());
@@ -103,7 +120,11 @@ impl<'a> File<'a> {
         let numbered: Vec<Line<'_>> =
             (1..).zip(sides.new.lines().map(str::trim)).skip(alike).collect();
         let fresh = rest(&numbered, &mut lines, |it| it.1).into_iter().map(|it| it.0).collect();
-        File { sides, old, new, lost, gained, fresh }
+        let hunks = match &sides.assisted {
+            Some(_) if sides.is_assisted => hunks(sides.old, sides.new),
+            Some(_) | None => Vec::new(),
+        };
+        File { sides, old, new, lost, gained, fresh, hunks }
     }
 
     fn is_theirs(&self, line: u64) -> bool {
@@ -112,8 +133,27 @@ impl<'a> File<'a> {
             && self.sides.assisted.as_ref().is_none_or(|ranges| ranges.iter().any(within))
     }
 
+    /// Whether it may have been an agent who took a line of the old text away. In a
+    /// file of several hands, it was not where the lines in its place are all
+    /// somebody else's.
+    fn is_their_loss(&self, line: u64) -> bool {
+        let hunk = self.hunks.iter().find(|(old, _)| old.start <= line && line <= old.end);
+        hunk.is_none_or(|(_, new)| {
+            new.start > new.end || (new.start..=new.end).any(|it| self.is_theirs(it))
+        })
+    }
+
     fn weakened(&self, line: Option<u64>, what: String) -> Weakened {
-        Weakened { path: self.sides.path.clone(), line, what }
+        Weakened { kind: Kind::Loss, path: self.sides.path.clone(), line, what }
+    }
+
+    /// Whether an agent changed what stands outside of tests.
+    fn changes_code(&self) -> bool {
+        let first = self.new.tests.first().map_or(u64::MAX, |it| it.line);
+        let is_code = Languages::built_in().of(&self.sides.kind).is_some() && !self.sides.is_test;
+        is_code
+            && self.sides.is_assisted
+            && self.fresh.iter().any(|it| *it < first && self.is_theirs(*it))
     }
 
     /// The first line that is new, as near to a loss as the new file tells.
@@ -123,6 +163,29 @@ impl<'a> File<'a> {
         let lines = self.sides.new.lines().count();
         (lines > 0).then(|| (same + 1).min(lines) as u64)
     }
+}
+
+/// Which lines became which, both counted from 1; an empty range ends before it starts.
+fn hunks(old: &str, new: &str) -> Vec<(LineRange, LineRange)> {
+    let (old, new): (Vec<&str>, Vec<&str>) = (old.lines().collect(), new.lines().collect());
+    let mut hunks: Vec<(LineRange, LineRange)> = Vec::new();
+    for operation in diff::operations(&old, &new) {
+        if matches!(operation, similar::DiffOp::Equal { .. }) {
+            continue;
+        }
+        let range = |it: std::ops::Range<usize>| LineRange {
+            start: it.start as u64 + 1,
+            end: it.end as u64,
+        };
+        let (old, new) = (range(operation.old_range()), range(operation.new_range()));
+        match hunks.last_mut() {
+            Some(last) if last.0.end + 1 == old.start && last.1.end + 1 == new.start => {
+                (last.0.end, last.1.end) = (old.end, new.end);
+            }
+            Some(_) | None => hunks.push((old, new)),
+        }
+    }
+    hunks
 }
 
 /// What is left of `items` after as many of each key were taken away as are counted.
@@ -154,8 +217,9 @@ fn lost_tests<'a>(
     let words: HashSet<&str> = all.iter().flat_map(|it| it.words.iter().copied()).collect();
     let (mut excused, mut left) = (HashSet::new(), all.len());
     for file in files.iter().filter(|it| it.sides.is_assisted) {
-        let unmoved = rest(&file.lost, &mut gained, |it| it.name.as_str());
+        let mut unmoved = rest(&file.lost, &mut gained, |it| it.name.as_str());
         left = left.saturating_sub(file.lost.len() - unmoved.len());
+        unmoved.retain(|it| file.is_their_loss(it.line));
         let (renamed, gone): (Vec<&Test<'_>>, Vec<&Test<'_>>) =
             unmoved.iter().partition(|it| !all.is_empty() && stands_in(it, &words));
         // Each new test can be what one of the old ones became; beyond that they were merged.
@@ -220,11 +284,14 @@ fn lost_assertions(
     let of_new_tests = files.iter().zip(&balances).filter(|(file, _)| !file.gained.is_empty());
     let mut spare: usize = of_new_tests.map(|(_, balance)| surplus(balance)).sum();
     for (file, (removed, added)) in files.iter().zip(&balances) {
+        let removed: Vec<Line<'_>> =
+            removed.iter().filter(|it| file.is_their_loss(it.0)).copied().collect();
+        let added: Vec<Line<'_>> =
+            added.iter().filter(|it| file.is_theirs(it.0)).copied().collect();
         if !file.sides.is_assisted || removed.is_empty() {
             continue;
         }
-        let loose =
-            |line: &&Line<'_>| Languages::built_in().bears(&file.sides.kind, Mark::Loose, line.1);
+        let asked = |line: &Line<'_>| file.old.strengths.get(&line.0).copied();
         let mut fewer = removed.len().saturating_sub(added.len());
         if !file.lost.is_empty() {
             let moved = fewer.min(spare);
@@ -232,18 +299,89 @@ fn lost_assertions(
         }
         if fewer > 0 {
             let plural = if fewer == 1 { "" } else { "s" };
-            let line = removed.iter().find(|it| !loose(it)).unwrap_or(&removed[0]);
+            let line = removed.iter().find(|it| asked(it) > Some(Strength::Loose));
+            let line = line.unwrap_or(&removed[0]);
             let what = format!("{fewer} assertion{plural} fewer: `{}`", shown(line.1));
             found.push(file.weakened(file.place(), what));
         }
-        let strict = |lines: &[Line<'_>]| lines.iter().filter(|it| !loose(it)).count();
-        let less = strict(removed).saturating_sub(strict(added)).saturating_sub(fewer);
-        let new_loose = added.iter().filter(loose);
-        let known_loose = removed.iter().filter(loose).count();
-        for line in new_loose.skip(known_loose).take(less).filter(|it| file.is_theirs(it.0)) {
-            let what = format!("an assertion asks less: `{}`", shown(line.1));
-            found.push(file.weakened(Some(line.0), what));
+        asking_less(file, &removed, &added, found);
+    }
+}
+
+/// Assertions that ask less than those in whose place they are: within a test by
+/// what it lost and gained itself, so that another test makes up for nothing; among
+/// tests that came and went, by all of them together.
+fn asking_less(
+    file: &File<'_>,
+    removed: &[Line<'_>],
+    added: &[Line<'_>],
+    found: &mut Vec<Weakened>,
+) {
+    let names = |text: &Text<'_>| -> HashSet<String> {
+        text.tests.iter().map(|it| it.name.clone()).collect()
+    };
+    let (before, after) = (names(&file.old), names(&file.new));
+    let tests = |text: &Text<'_>| -> HashMap<u64, String> {
+        let within = |test: &Option<String>| {
+            let kept = test.clone().filter(|it| before.contains(it) && after.contains(it));
+            kept.unwrap_or_default()
+        };
+        text.assertions.iter().map(|(line, test)| (line.0, within(test))).collect()
+    };
+    let (old, new) = (tests(&file.old), tests(&file.new));
+    let groups: BTreeSet<&String> = removed.iter().filter_map(|it| old.get(&it.0)).collect();
+    for group in groups {
+        let removed: Vec<_> = removed.iter().filter(|it| old.get(&it.0) == Some(group)).collect();
+        let added: Vec<_> = added.iter().filter(|it| new.get(&it.0) == Some(group)).collect();
+        let fewer = removed.len().saturating_sub(added.len());
+        // Each is named once.
+        let mut named: BTreeSet<u64> = BTreeSet::new();
+        for least in [Strength::Truth, Strength::Comparison] {
+            let asked = |it: &Line<'_>| file.old.strengths.get(&it.0) >= Some(&least);
+            let asks = |it: &Line<'_>| file.new.strengths.get(&it.0) >= Some(&least);
+            let before = removed.iter().filter(|it| asked(it)).count();
+            let after = added.iter().filter(|it| asks(it)).count();
+            let less = before.saturating_sub(after).saturating_sub(fewer);
+            let known = removed.len() - before;
+            for line in added.iter().filter(|it| !asks(it)).skip(known).take(less) {
+                if named.insert(line.0) {
+                    let what = format!("an assertion asks less: `{}`", shown(line.1));
+                    found.push(file.weakened(Some(line.0), what));
+                }
+            }
         }
+    }
+}
+
+/// Assertions of which only the expected values are others than before, while an
+/// agent changed code as well.
+fn rewritten(files: &[File<'_>], found: &mut Vec<Weakened>) {
+    if !files.iter().any(File::changes_code) {
+        return;
+    }
+    for file in files.iter().filter(|it| it.sides.is_assisted) {
+        let old = file.old.assertions.iter().map(|it| it.0).collect();
+        let new = file.new.assertions.iter().map(|it| it.0).collect();
+        let (removed, added) = difference(old, new);
+        let mut shapes: HashMap<String, Vec<&str>> = HashMap::new();
+        for (_, text) in &removed {
+            shapes.entry(strength::without_values(text)).or_default().push(text);
+        }
+        let mut pairs = added.iter().filter(|it| file.is_theirs(it.0)).filter_map(|line| {
+            let old = shapes.get_mut(&strength::without_values(line.1))?.pop()?;
+            Some((old, line))
+        });
+        let Some((old, first)) = pairs.next() else { continue };
+        let more = match pairs.count() {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        let what = format!(
+            "a test expects something else: `{}`, before `{}`{more}",
+            shown(first.1),
+            shown(old)
+        );
+        found.push(Weakened { kind: Kind::Rewritten, ..file.weakened(Some(first.0), what) });
     }
 }
 

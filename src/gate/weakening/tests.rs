@@ -1,6 +1,7 @@
 //! What is a loss, and what is none, language by language.
 
 use super::super::coverage::measured::kind_of;
+use super::super::verdict::Level;
 use super::*;
 
 /// Files as path, before, after; all lines are an agent's.
@@ -187,6 +188,174 @@ fn assertions_that_are_gone_or_ask_less() {
             &[&format!("{path}:{line}: 1 assertion fewer: `{assertion}`")],
         );
     }
+}
+
+/// A test of one assertion, in the way of each language.
+const BODIES: [(&str, &str, &str); 12] = [
+    ("tests/a.rs", "#[test]\nfn a() {\n", "\n}\n"),
+    ("test_a.py", "def test_a():\n    ", "\n"),
+    ("a.test.ts", "it('a', () => {\n", "\n});\n"),
+    ("a_test.go", "func TestA(t *testing.T) {\n", "\n}\n"),
+    ("ATest.java", "class ATest {\n@Test void a() {\n", "\n}\n}\n"),
+    ("tests/a.c", "static void test_a(void)\n{\n", "\n}\n"),
+    ("tests/a.cc", "TEST(A, B) {\n", "\n}\n"),
+    ("spec/a_spec.rb", "it 'a' do\n", "\nend\n"),
+    ("ATests.cs", "[Fact]\npublic void A() {\n", "\n}\n"),
+    ("tests/ATest.php", "public function testA() {\n", "\n}\n"),
+    ("ATests.swift", "func testA() {\n", "\n}\n"),
+    ("test/a_test.dart", "test('a', () {\n", "\n});\n"),
+];
+
+/// The findings of one assertion become another, without their places.
+fn became(path: &str, old: &str, new: &str) -> Vec<String> {
+    let (_, begin, end) = BODIES.iter().find(|it| it.0 == path).unwrap();
+    let (old, new) = (format!("{begin}{old}{end}"), format!("{begin}{new}{end}"));
+    let name = RepoPath::new(path);
+    let sides = Sides {
+        path: &name,
+        kind: kind_of(&name),
+        is_test: true,
+        is_assisted: true,
+        assisted: None,
+        old: &old,
+        new: &new,
+    };
+    weakened(&[sides]).into_iter().map(|it| it.what).collect()
+}
+
+#[test]
+fn comparisons_that_become_truths() {
+    for (path, old, new) in [
+        ("test_a.py", "assert f(x) == 3", "assert f(x)"),
+        ("test_a.py", "assert f(x) == 3", "assert f(x) == f(x)"),
+        ("test_a.py", "self.assertEqual(f(x), 3)", "self.assertTrue(f(x))"),
+        ("test_a.py", "mock.assert_called_with(3)", "mock.assert_called()"),
+        ("a.test.ts", "expect(f(x)).toBe(3);", "expect(f(x)).toBeTruthy();"),
+        ("a.test.ts", "expect(f(x)).toBe(3);", "expect(f(x)).toBe(f(x));"),
+        ("a.test.ts", "assert.equal(f(x), 3);", "assert.ok(f(x));"),
+        ("a.test.ts", "expect(f).toHaveBeenCalledWith(3);", "expect(f).toHaveBeenCalled();"),
+        (
+            "a.test.ts",
+            "expect(f()).toMatchInlineSnapshot(`3`);",
+            "expect(f()).toMatchInlineSnapshot();",
+        ),
+        ("tests/a.rs", "assert_eq!(f(x), 3);", "assert!(f(x).is_positive());"),
+        ("tests/a.rs", "assert_eq!(f(x), 3);", "assert_eq!(f(x), f(x));"),
+        ("tests/a.rs", "assert_eq!(\nf(x),\n3\n);", "assert!(\nf(x).is_positive()\n);"),
+        ("a_test.go", "require.Equal(t, 3, f(x))", "require.True(t, f(x))"),
+        ("a_test.go", "assert.Equal(t, 3, f(x))", "assert.NotZero(t, f(x))"),
+        ("ATest.java", "assertEquals(3, f(x));", "assertTrue(f(x));"),
+        ("ATest.java", "assertThat(f(x)).isEqualTo(3);", "assertThat(f(x)).isTrue();"),
+        ("tests/a.c", "assert(f(x) == 3);", "assert(f(x));"),
+        ("tests/a.cc", "EXPECT_EQ(f(x), 3);", "EXPECT_TRUE(f(x));"),
+        ("spec/a_spec.rb", "expect(f(x)).to eq(3)", "expect(f(x)).to be_truthy"),
+        ("ATests.cs", "Assert.Equal(3, F(x));", "Assert.True(F(x));"),
+        ("tests/ATest.php", "$this->assertSame(3, f($x));", "$this->assertTrue(f($x));"),
+        ("ATests.swift", "XCTAssertEqual(f(x), 3)", "XCTAssertTrue(f(x))"),
+        ("test/a_test.dart", "expect(f(x), 3);", "expect(f(x), isTrue);"),
+    ] {
+        let first = new.lines().next().unwrap();
+        assert_eq!(became(path, old, new), [format!("an assertion asks less: `{first}`")], "{old}");
+        // The other way round nothing is lost.
+        assert_eq!(became(path, new, old), [""; 0], "{new}");
+    }
+}
+
+/// A new test makes up for nothing in another; a renamed one is the same test.
+#[test]
+fn another_test_makes_up_for_nothing() {
+    let old = "def test_a():\n    assert f() == 1\n";
+    let new = "def test_a():\n    assert f()\n\ndef test_b():\n    assert g() == 2\n";
+    check(&[("test_a.py", old, new)], &["test_a.py:2: an assertion asks less: `assert f()`"]);
+    let renamed = "def test_f():\n    assert f()\n";
+    check(&[("test_a.py", old, renamed)], &["test_a.py:2: an assertion asks less: `assert f()`"]);
+}
+
+#[test]
+fn comparisons_in_other_words() {
+    for (path, old, new) in [
+        ("test_a.py", "assert f(x) == 3", "self.assertEqual(f(x), 3)"),
+        ("test_a.py", "assert f(x) == 3", "assert 3 == f(x)"),
+        ("test_a.py", "assert f(x) == 3", "assert f(x) >= 3"),
+        ("test_a.py", "assert f(x) == []", "assert not f(x)"),
+        ("test_a.py", "assert len(f(x)) == 0", "assert not f(x)"),
+        ("test_a.py", "assert f(x) is True", "assert f(x)"),
+        ("test_a.py", "self.assertEqual(f(x), True)", "self.assertTrue(f(x))"),
+        ("test_a.py", "assert f(x) == 3", "assert math.isclose(f(x), 3)"),
+        ("tests/a.rs", "assert_eq!(f(x), 3);", "assert!(f(x) == 3);"),
+        ("tests/a.rs", "assert_eq!(f(x), 3);", "assert!((f(x) - 3.0).abs() < 0.1);"),
+        ("tests/a.rs", "assert_eq!(f(x), Some(3));", "assert!(matches!(f(x), Some(3)));"),
+        ("tests/a.rs", "assert_eq!(f(x).is_empty(), true);", "assert!(f(x).is_empty());"),
+        ("tests/a.rs", "assert_eq!(f(x).len(), 0);", "assert!(f(x).is_empty());"),
+        ("tests/a.rs", "assert_eq!(f(x), None);", "assert!(f(x).is_none());"),
+        ("tests/a.rs", "assert!(f(x) == 3, \"why\");", "assert!(\nf(x) == 3,\n\"why\"\n);"),
+        ("a.test.ts", "expect(f(x)).toBe(3);", "assert.equal(f(x), 3);"),
+        ("a.test.ts", "expect(f(x)).toBe(3);", "expect(f(x)).toEqual(3);"),
+        ("a_test.go", "require.Equal(t, 3, f(x))", "require.True(t, f(x) == 3)"),
+        ("ATest.java", "assertEquals(a, b);", "assertTrue(a.equals(b));"),
+        ("ATest.java", "assertEquals(true, f(x));", "assertTrue(f(x));"),
+        ("tests/a.c", "assert(f(x) == 3);", "assert(strcmp(f(x), \"3\") == 0);"),
+        ("tests/a.cc", "EXPECT_EQ(f(x), nullptr);", "EXPECT_FALSE(f(x));"),
+        ("ATests.cs", "Assert.Equal(3, F(x));", "Assert.True(F(x) == 3);"),
+    ] {
+        assert_eq!(became(path, old, new), [""; 0], "{old} {new}");
+    }
+}
+
+/// In a file of several hands, what a person put in another's place is theirs.
+#[test]
+fn only_what_agents_took_away_counts_where_lines_are_known() {
+    let old = "def test_a():\n    assert f() == 1\n\n\ndef test_b():\n    assert g() == 2\n";
+    let new = "def test_a():\n    assert f()\n\n\ndef test_b():\n    assert g()\n";
+    let lines = |line: u64| (true, Some(vec![LineRange { start: line, end: line }]));
+    let path = "test_a.py";
+    check_assisted(
+        &[(path, old, new)],
+        &|_| lines(6),
+        &["test_a.py:6: an assertion asks less: `assert g()`"],
+    );
+    check_assisted(
+        &[(path, old, new)],
+        &|_| lines(2),
+        &["test_a.py:2: an assertion asks less: `assert f()`"],
+    );
+    check_assisted(&[(path, old, new)], &|_| lines(1), &[]);
+    // Nobody knows whose it is where nothing stands in its place.
+    let gone = old.replace("    assert g() == 2\n", "");
+    check_assisted(
+        &[(path, old, &gone)],
+        &|_| lines(1),
+        &["test_a.py:5: 1 assertion fewer: `assert g() == 2`"],
+    );
+    // Nor where no line is known: then all of it is the agent's.
+    check(
+        &[(path, old, new)],
+        &[
+            "test_a.py:2: an assertion asks less: `assert f()`",
+            "test_a.py:6: an assertion asks less: `assert g()`",
+        ],
+    );
+}
+
+#[test]
+fn expected_values_that_are_rewritten_with_the_code() {
+    let code = ("src/a.rs", "fn total() -> u32 {\n    12\n}\n", "fn total() -> u32 {\n    13\n}\n");
+    let said = "tests/a.rs:4: a test expects something else: `assert_eq!(cart.total(), 13);`, before `assert_eq!(cart.total(), 12);`";
+    let other = RUST.replace("12", "13");
+    check(&[code, ("tests/a.rs", RUST, &other)], &[said]);
+    let more = other.replace("nothing in it", "empty");
+    check(&[code, ("tests/a.rs", RUST, &more)], &[&format!("{said}, and 1 more")]);
+    // Not by whoever changed no code, or another test.
+    check(&[("tests/a.rs", RUST, &other)], &[]);
+    check(&[("docs/a.md", "12\n", "13\n"), ("tests/a.rs", RUST, &other)], &[]);
+    check_assisted(&[code, ("tests/a.rs", RUST, &other)], &|name| (name == "src/a.rs", None), &[]);
+    let asks_another = RUST.replace("cart.total(), 12", "cart.sum(), 13");
+    check(&[code, ("tests/a.rs", RUST, &asks_another)], &[]);
+    // It only is said.
+    let path = RepoPath::new("tests/a.rs");
+    let noted = Weakened { kind: Kind::Rewritten, path, line: Some(4), what: String::new() };
+    assert!(guard::findings(std::slice::from_ref(&noted), Level::Block).is_empty());
+    assert_eq!(guard::notes(&[noted])[0].level, Level::Note);
 }
 
 #[test]
@@ -406,6 +575,12 @@ fn thresholds_that_are_lower() {
             "{ minMsi: 80 }\n",
             "{ minMsi: 8 }\n",
             Some(":1: `minMsi` went from 80 to 8"),
+        ),
+        (
+            "playwright.config.ts",
+            "toHaveScreenshot: { maxDiffPixels: 10 }\n",
+            "toHaveScreenshot: { maxDiffPixels: 9000 }\n",
+            Some(":1: `maxDiffPixels` went from 10 to 9000"),
         ),
         (
             "codecov.yml",

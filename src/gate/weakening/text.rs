@@ -1,8 +1,9 @@
 //! One side of a file, line by line: its tests, assertions, skips and silenced lints.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Sides;
+use super::strength::{self, Strength};
 use crate::gate::language::{Languages, Mark};
 
 /// A line: its number from 1, and its text without the space around it.
@@ -23,6 +24,8 @@ pub struct Text<'a> {
     pub tests: Vec<Test<'a>>,
     /// With the name of the test that each stands in.
     pub assertions: Vec<(Line<'a>, Option<String>)>,
+    /// How much each of them asks, by its line.
+    pub strengths: HashMap<u64, Strength>,
     pub skips: Vec<Line<'a>>,
     pub focus: Vec<Line<'a>>,
     pub lints: Vec<Line<'a>>,
@@ -30,8 +33,8 @@ pub struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// Takes a side of a file apart. In a file that is no test, tests begin
-    /// with the first that is marked as one.
-    pub fn read(sides: &Sides<'_>, text: &'a str) -> Text<'a> {
+    /// with the first that is marked as one. `before`: it is the old side.
+    pub fn read(sides: &Sides<'_>, text: &'a str, before: bool) -> Text<'a> {
         let languages = Languages::built_in();
         let mut read = Text::default();
         let Some(language) = languages.of(&sides.kind) else { return read };
@@ -82,6 +85,8 @@ impl<'a> Text<'a> {
             if bears(Mark::Assertion) || languages.asserts_by_name(line) {
                 let test = read.tests.last().map(|it| it.name.clone());
                 read.assertions.push(((number, line), test));
+                let whole = strength::whole(&all[number as usize - 1..]);
+                read.strengths.insert(number, strength::strength(language, &whole, before));
             }
             if bears(Mark::Skip) {
                 read.skips.push((number, line));

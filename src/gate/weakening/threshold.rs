@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Sides, Weakened};
+use super::{Kind, Sides, Weakened};
 use crate::gate::language::Languages;
 
 /// A setting of a file: the line it stands on, and its number in thousandths.
@@ -39,7 +39,12 @@ pub fn loosened(files: &[&Sides<'_>]) -> Vec<Weakened> {
                             format!("`{word}` went from {} to {}", written(*old), written(*new));
                         push(
                             &mut found,
-                            Weakened { path: file.path.clone(), line: Some(*line), what },
+                            Weakened {
+                                kind: Kind::Loss,
+                                path: file.path.clone(),
+                                line: Some(*line),
+                                what,
+                            },
                         );
                     }
                 }
@@ -48,7 +53,10 @@ pub fn loosened(files: &[&Sides<'_>]) -> Vec<Weakened> {
                 if fewer > *spare {
                     let line = (!file.new.is_empty()).then_some(1);
                     let what = format!("`{word}` is set no more");
-                    push(&mut found, Weakened { path: file.path.clone(), line, what });
+                    push(
+                        &mut found,
+                        Weakened { kind: Kind::Loss, path: file.path.clone(), line, what },
+                    );
                 }
                 *spare = spare.saturating_sub(fewer);
             }
