@@ -65,15 +65,17 @@ pub fn append(message: &str, key: &str, value: &str) -> String {
     text
 }
 
-/// Whether a message could hold a trailer of this key, in whatever case: false
-/// for almost every message, at the price of a look for its colons.
-pub fn may_hold(message: &str, key: &str) -> bool {
+/// Whether a message could hold a trailer of one of these keys, in whatever case:
+/// false for almost every message, at the price of a look for its colons.
+pub fn may_hold(message: &str, keys: &[&str]) -> bool {
     message.match_indices(':').any(|(at, _)| {
         let before = message[..at].trim_end().as_bytes();
-        before
-            .len()
-            .checked_sub(key.len())
-            .is_some_and(|start| before[start..].eq_ignore_ascii_case(key.as_bytes()))
+        keys.iter().any(|key| {
+            before
+                .len()
+                .checked_sub(key.len())
+                .is_some_and(|start| before[start..].eq_ignore_ascii_case(key.as_bytes()))
+        })
     })
 }
 
@@ -300,8 +302,8 @@ mod tests {
         let found: Vec<(&str, &str)> =
             found.iter().map(|it| (it.key.as_str(), it.value.as_str())).collect();
         assert_eq!(found, expected);
-        assert!(found.iter().all(|(key, _)| may_hold(message, &key.to_uppercase())));
-        assert!(!may_hold(message, "no-such-key"));
+        assert!(found.iter().all(|(key, _)| may_hold(message, &["other", &key.to_uppercase()])));
+        assert!(!may_hold(message, &["no-such-key"]));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub fn findings(
         .change
         .commits
         .iter()
-        .filter(|commit| trailer::may_hold(&commit.message, KEY))
+        .filter(|commit| trailer::may_hold(&commit.message, &[KEY]))
         .flat_map(|commit| anchors(&commit.message).map(|anchor| (commit.id.clone(), anchor)))
         .collect();
     // The ledger is one for all targets: the ref that holds the policy has been read already.
@@ -66,7 +66,8 @@ pub fn findings(
 fn newest(world: &World, tip: &Oid) -> Result<Option<(Oid, Oid)>, Error> {
     let messages = world.git.newest_messages(tip, LOOKED_AT)?;
     let found = messages.into_iter().find_map(|(commit, message)| {
-        let anchor = trailer::may_hold(&message, KEY).then(|| anchors(&message).next_back())??;
+        let anchor =
+            trailer::may_hold(&message, &[KEY]).then(|| anchors(&message).next_back())??;
         Some((commit, anchor))
     });
     Ok(found)

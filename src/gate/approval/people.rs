@@ -157,7 +157,7 @@ pub fn unproven_author<'a>(
 /// the address: wherever it stands, and also in a message of one line with
 /// literal `\n` in it, since a false "yes" only asks for one more reviewer.
 fn makers(commit: &Commit) -> Vec<(String, String)> {
-    if !MAKERS.iter().any(|maker| trailer::may_hold(&commit.message, maker)) {
+    if !trailer::may_hold(&commit.message, MAKERS) {
         return Vec::new();
     }
     let lines = commit.message.lines().flat_map(|line| line.split("\\n"));

@@ -1,8 +1,8 @@
 //! The catalogue of agents, as data, and the indexes that make it fast.
 
-use std::collections::HashMap;
 use std::sync::{LazyLock, OnceLock};
 
+use fnv::FnvHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::lexicon::{Class, Lexicon};
@@ -132,7 +132,7 @@ pub struct Catalogue {
     pub(super) unknown: usize,
     pub(super) branches: Vec<(String, usize)>,
     pub(super) environment: Vec<(Vec<Condition>, usize)>,
-    pub(super) processes: HashMap<String, usize>,
+    pub(super) processes: FnvHashMap<String, usize>,
     /// Only who reads a commit needs it.
     texts: OnceLock<Texts>,
 }
@@ -141,15 +141,15 @@ pub struct Catalogue {
 #[derive(Clone, Debug, Default)]
 struct Texts {
     /// By address, without the number before a forge's login.
-    addresses: HashMap<String, Vec<Holder>>,
+    addresses: FnvHashMap<String, Vec<Holder>>,
     /// By whole name.
-    names: HashMap<String, Holder>,
+    names: FnvHashMap<String, Holder>,
     /// Patterns with a `*` in the address, or in a name without one.
     wide: Vec<(String, Option<String>, Holder)>,
     /// By lower-case key: the value's pattern, whose, and whether it is a review.
-    keys: HashMap<String, Vec<Line>>,
+    keys: FnvHashMap<String, Vec<Line>>,
     /// By first byte, lower-cased.
-    footers: HashMap<u8, Vec<Line>>,
+    footers: FnvHashMap<u8, Vec<Line>>,
     links: Vec<(String, usize)>,
     lexicon: Lexicon,
 }
@@ -235,7 +235,7 @@ impl Catalogue {
             unknown: unknown.expect("the built-in rows are always part, and a test finds this one"),
             branches: Vec::new(),
             environment: Vec::new(),
-            processes: HashMap::new(),
+            processes: FnvHashMap::default(),
             texts: OnceLock::new(),
             agents: Vec::new(),
         };

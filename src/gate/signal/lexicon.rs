@@ -4,7 +4,7 @@
 //! "GLM-5 via Crush", and in older projects a person. A text names an agent
 //! for certain if nothing but words of this trade stands in it.
 
-use std::collections::HashMap;
+use fnv::FnvHashMap;
 
 /// How a word points to an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub(super) enum Class {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lexicon {
     /// By first word; the longest phrase first.
-    phrases: HashMap<String, Vec<Phrase>>,
+    phrases: FnvHashMap<String, Vec<Phrase>>,
     /// By the first letter of those words, a bit for each second letter: most
     /// texts are done with here.
     beginnings: [u32; 26],
