@@ -12,6 +12,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use super::record::TestCounts;
+use super::xml::attribute;
 
 /// How deep elements may be nested.
 const MAX_DEPTH: usize = 128;
@@ -210,13 +211,6 @@ impl Case {
     }
 }
 
-/// An attribute's value; what cannot be unescaped is taken as it stands.
-fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
-    let attribute = element.try_get_attribute(name).ok().flatten()?;
-    let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
-    Some(value.unwrap_or(attribute.value).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,6 +249,18 @@ mod tests {
             "2/2/1: com.example.CartTest::total, com.example.CartTest::initializationError",
         );
         check(fixture!("go-junit.xml"), "1/1/1: example.com/shop/cart::TestTotal/negative");
+    }
+
+    #[test]
+    fn references_in_names_are_what_they_stand_for() {
+        check(
+            r#"<testsuite><testcase classname="a&amp;b" name="&#60;c&#x3e; &eacute;"><failure/></testcase></testsuite>"#,
+            "0/1/0: a&b::&#60;c&#x3e; &eacute;",
+        );
+        check(
+            r#"<testsuite><testcase classname="a&amp;b" name="&#60;c&#x3e; &quot;"><failure/></testcase></testsuite>"#,
+            "0/1/0: a&b::<c> \"",
+        );
     }
 
     #[test]

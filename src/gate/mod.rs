@@ -52,4 +52,5 @@ pub mod trail;
 pub mod trailer;
 pub mod verdict;
 pub mod weakening;
+mod xml;
 pub mod zstd;

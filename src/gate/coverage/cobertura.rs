@@ -2,8 +2,9 @@
 //! and many others write it: `class` elements name a file relative to one of
 //! `sources`, and hold `line` elements with `number` and `hits`.
 
-use super::xml::{Node, Walk, attribute, number};
+use super::xml::{Node, Walk, number};
 use super::{Collector, FileNumber, ParseError, is_hit, malformed};
+use crate::gate::xml::attribute;
 
 /// Where in a report we are.
 #[derive(Default)]

@@ -2,8 +2,9 @@
 //! file below some source folder; a `line` was executed if it has covered
 //! instructions (`ci`).
 
-use super::xml::{Node, Walk, attribute, number};
+use super::xml::{Node, Walk, number};
 use super::{Collector, FileNumber, ParseError};
+use crate::gate::xml::attribute;
 
 /// Where in a report we are.
 #[derive(Default)]

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::xml::{Node, Walk, attribute, number};
+use super::xml::{Node, Walk, number};
 use super::{Collector, FileNumber, ParseError, malformed};
+use crate::gate::xml::attribute;
 
 /// The line that compilers give to code that nobody wrote.
 const HIDDEN: u64 = 0xfe_efee;

@@ -136,6 +136,36 @@ fn cobertura() {
     check(b"<coverage><packages>", "error: it ends in the middle");
 }
 
+/// The folders that a Cobertura report's files lie in, however they are written.
+#[test]
+fn references_in_xml_are_what_they_stand_for() {
+    #[track_caller]
+    fn check(source: &str, expected: &str) {
+        let mut reader = Reader::default();
+        let report = format!("<coverage><sources><source>{source}</source></sources></coverage>");
+        reader.feed(report.as_bytes()).unwrap();
+        let sources = reader.finish().unwrap().sources;
+        assert_eq!(sources, [expected.as_bytes()]);
+    }
+    check("/a&amp;b", "/a&b");
+    check("\n  /a &lt;&gt;&quot;&apos;b\n", "/a <>\"'b");
+    check("/&#97;&#x2F;b&#xe9;", "/a/b\u{e9}");
+    check("<![CDATA[/a&b]]>/c", "/a&b/c");
+    check("/a&nbsp;b&#x110000;", "/a&nbsp;b&#x110000;");
+}
+
+#[test]
+fn references_in_the_names_of_files() {
+    check(
+        br#"<report name="x"><package name="a&amp;b"><sourcefile name="&#67;.java"><line nr="1" mi="0" ci="1"/></sourcefile></package></report>"#,
+        "jacoco\na&b/C.java: 1 / ",
+    );
+    check(
+        br#"<coverage><class filename="a&#x26;b &lt;c&gt;.py"><line number="1" hits="1"/></class></coverage>"#,
+        "cobertura\na&b <c>.py: 1 / ",
+    );
+}
+
 #[test]
 fn jacoco_and_opencover() {
     check(

@@ -4,6 +4,7 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use super::{Collector, Format, ParseError, cobertura, jacoco, malformed, opencover};
+use crate::gate::xml::{attribute, reference};
 
 /// How deep elements may be nested.
 const MAX_DEPTH: usize = 128;
@@ -47,12 +48,19 @@ pub(super) fn parse(bytes: &[u8], collector: &mut Collector) -> Result<Format, P
                 }
                 continue;
             }
-            Event::CData(_)
-            | Event::Comment(_)
-            | Event::Decl(_)
-            | Event::PI(_)
-            | Event::DocType(_)
-            | Event::GeneralRef(_) => continue,
+            Event::CData(text) => {
+                if let Some((_, walk)) = &mut found {
+                    walk.node(Node::Text(text.as_ref()), collector)?;
+                }
+                continue;
+            }
+            Event::GeneralRef(it) => {
+                if let Some((_, walk)) = &mut found {
+                    walk.node(Node::Text(&reference(it)), collector)?;
+                }
+                continue;
+            }
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => continue,
         };
         depth += 1;
         if depth > MAX_DEPTH {
@@ -91,13 +99,6 @@ fn by_root(name: &str) -> Result<(Format, Box<dyn Walk>), ParseError> {
 
 fn byte(at: u64) -> String {
     format!("byte {at}")
-}
-
-/// An attribute's value; what cannot be unescaped is taken as it stands.
-pub(super) fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
-    let attribute = element.try_get_attribute(name).ok().flatten()?;
-    let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
-    Some(value.unwrap_or(attribute.value).into_owned())
 }
 
 /// An attribute that is a number which must be there.

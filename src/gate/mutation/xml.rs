@@ -1,9 +1,10 @@
 //! Reports in XML, told apart by their elements.
 
-use quick_xml::events::{BytesStart, Event};
+use quick_xml::events::Event;
 use quick_xml::reader::Reader;
 
 use super::{KNOWN, Mutant, mutmut, pit};
+use crate::gate::xml::{attribute, reference};
 
 /// Reads PIT's and mutmut's reports.
 pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
@@ -19,7 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
             Event::Start(start) | Event::Empty(start) => {
                 let is_empty = matches!(event, Event::Empty(_));
                 element = start.local_name().as_ref().to_owned();
-                let attribute = |name: &str| attribute(start, name);
+                let attribute = |name: &str| attribute(start, name).unwrap_or_default();
                 match element.as_str() {
                     "mutations" => known = true,
                     "testsuite" if attribute("name") == "mutmut" => known = true,
@@ -51,15 +52,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
                 }
             }
             Event::Text(text) => put(&mut of_pit, &mut case, &element, text.as_ref()),
-            Event::GeneralRef(reference) => {
-                let character = reference.resolve_char_ref().ok().flatten();
-                let named = quick_xml::escape::resolve_predefined_entity(reference.as_ref());
-                let text = match character {
-                    Some(character) => character.to_string(),
-                    None => named.unwrap_or_default().to_owned(),
-                };
-                put(&mut of_pit, &mut case, &element, &text);
-            }
+            Event::CData(text) => put(&mut of_pit, &mut case, &element, text.as_ref()),
+            Event::GeneralRef(it) => put(&mut of_pit, &mut case, &element, &reference(it)),
             Event::End(end) => {
                 match end.local_name().as_ref() {
                     "mutation" => mutants.extend(pit::mutant(&of_pit)),
@@ -68,11 +62,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Mutant>, String> {
                 }
                 element.clear();
             }
-            Event::CData(_)
-            | Event::Comment(_)
-            | Event::Decl(_)
-            | Event::PI(_)
-            | Event::DocType(_) => {}
+            Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
     if !known {
@@ -95,12 +85,4 @@ fn put(of_pit: &mut pit::Row, case: &mut Option<mutmut::Row>, element: &str, tex
         _ => return,
     };
     field.push_str(text);
-}
-
-fn attribute(start: &BytesStart<'_>, name: &str) -> String {
-    let Some(attribute) = start.try_get_attribute(name).ok().flatten() else {
-        return String::new();
-    };
-    let value = attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0);
-    value.unwrap_or(attribute.value).into_owned()
 }
