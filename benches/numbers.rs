@@ -778,10 +778,11 @@ fn coverage(place: &Place) {
 
 /// A kept checkout of 50,000 files goes from one commit to another that differs
 /// in 1,000 of them, and back, as the runner brings it; beside it git's own
-/// checkout of the same two commits in a clone.
+/// checkout of the same two commits in a clone. Once more with what a build left.
 fn kept_checkouts(place: &Place) {
     let mut input = String::from("commit refs/heads/main\n");
     input.push_str(&header(0, "Begin\n"));
+    file(&mut input, ".gitignore", "/target\n");
     for number in 0..50_000 {
         file(&mut input, &format!("src/p{}/f{number}.txt", number % 200), "content\n");
     }
@@ -809,16 +810,27 @@ fn kept_checkouts(place: &Place) {
     let bring = |[commit, tree]: &[Oid; 2]| slot.bring(commit, tree, &never).unwrap();
     bring(&commits[0]);
     place.shell(&dir, "git checkout -q one");
-    let (mut ours, mut git) = (Vec::new(), Vec::new());
-    for _ in 0..7 {
-        let Some(before) = own_time() else { return };
-        bring(&commits[1]);
-        bring(&commits[0]);
-        ours.extend(own_time().map(|after| (after - before) / 2.0));
-        git.push(place.time(&dir, 1, "git checkout -q two && git checkout -q one") / 2.0);
+    let switch = |name: &str| {
+        let (mut ours, mut git) = (Vec::new(), Vec::new());
+        for _ in 0..7 {
+            let Some(before) = own_time() else { return };
+            bring(&commits[1]);
+            bring(&commits[0]);
+            ours.extend(own_time().map(|after| (after - before) / 2.0));
+            git.push(place.time(&dir, 1, "git checkout -q two && git checkout -q one") / 2.0);
+        }
+        row(name, median(ours), Some(median(git)), "<= 2 x git checkout");
+    };
+    switch("switch of a kept checkout, 50,000 files");
+    // What a build leaves in both: it is ignored, and stays.
+    for folder in [slot.checkout(), dir.clone()] {
+        for number in 0..2_000 {
+            let folder = folder.join(format!("target/p{}", number % 50));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join(format!("{number}.o")), "built\n").unwrap();
+        }
     }
-    let (ours, git) = (median(ours), median(git));
-    row("switch of a kept checkout, 50,000 files", ours, Some(git), "<= 2 x git checkout");
+    switch("  with a build folder that stays");
 }
 
 /// The processor time, in milliseconds, of this process and of all that it

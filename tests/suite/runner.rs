@@ -254,6 +254,83 @@ fn what_one_run_leaves_does_not_help_the_next() {
 }
 
 #[test]
+fn what_hides_a_change_of_a_tracked_file_does_not_help() {
+    let fixture = Fixture::new();
+    let names =
+        ["a", "a-b/c", "a.b", "a/b/c", "a/b-", "a0", "d/\u{e4} \u{1f600}", "e\\f\"g", "empty", "z"];
+    let long = ["n".repeat(200).as_str(); 9].join("/");
+    let mut files: Vec<(&str, &str)> = names.iter().skip(1).map(|name| (*name, "1\n")).collect();
+    files.push((&long, "1\n"));
+    files.retain(|(name, _)| *name != "empty");
+    files.push(("empty", ""));
+    fixture.commit(&files);
+    let unchanged = "test \"$(cat a/b/c)\" = 1 && test ! -L a/b/c -a ! -x a/b/c -a ! -s empty && test ! -e left";
+    let changed = "the run changed tracked files: ";
+    for (script, path) in [
+        // The same size, and the time that it had.
+        ("cp -p a/b/c ../old; echo 2 >a/b/c; touch -r ../old a/b/c", "a/b/c"),
+        ("chmod +x a/b/c", "a/b/c"),
+        ("ln -sf b- a/b/c", "a/b/c"),
+        ("rm -r a/b", "a/b/c"),
+        ("mv a other; ln -s other a", "a/b- and 1 more"),
+        ("rm a/b/c; mkdir a/b/c", "a/b/c"),
+        ("echo 2 >'d/\u{e4} \u{1f600}'", "d/\u{e4} \u{1f600}"),
+        ("rm 'e\\f\"g'", "e\\f\"g"),
+        ("echo 1 >empty", "empty"),
+        (&format!("echo 2 >{long}"), &long),
+    ] {
+        fixture.check(unchanged, End::Passed, "exit status 0");
+        let path = countersign::gate::change::RepoPath::new(path).to_display();
+        let summary = countersign::gate::change::printable(&format!("{changed}{path}"));
+        fixture.check(script, End::Failed, &summary);
+    }
+    // What says nothing else is no change.
+    fixture.check("touch a/b/c; mkdir -p left/empty; touch a/left", End::Passed, "exit status 0");
+    fixture.check(&format!("{unchanged} && test ! -e a/left"), End::Passed, "exit status 0");
+}
+
+/// Settings of the user that write an index of another kind.
+#[test]
+fn settings_of_git_do_not_change_what_is_seen() {
+    let fixture = Fixture::new();
+    fixture.commit(&[("a", "1\n"), ("b/c", "1\n")]);
+    let slots = fixture.slots();
+    let slot = slots.take(&NEVER).unwrap();
+    let control = slot.aside("control");
+    let oid = |name: &str| Oid::parse(&fixture.git(&["rev-parse", name])).unwrap();
+    let (commit, tree) = (oid("HEAD"), oid("HEAD^{tree}"));
+    let change = || {
+        slot.bring(&commit, &tree, &NEVER).unwrap();
+        assert_eq!(slot.modified().unwrap(), []);
+        std::fs::write(slot.checkout().join("b/c"), "2\n").unwrap();
+        assert_eq!(slot.modified().unwrap(), [RepoPath::new("b/c")]);
+    };
+    change();
+    let in_control = |words: &[&str]| {
+        let control = ["--git-dir", control.to_str().unwrap()];
+        let files = ["--work-tree", slot.checkout().to_str().unwrap()].map(str::to_owned);
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        fixture.git(&[control.as_slice(), &files, words].concat())
+    };
+    for words in [
+        ["update-index", "--index-version=4", "--refresh", "-q"].as_slice(),
+        &["update-index", "--split-index", "-q"],
+        &["update-index", "--assume-unchanged", "b/c"],
+        &["update-index", "--skip-worktree", "a"],
+    ] {
+        slot.bring(&commit, &tree, &NEVER).unwrap();
+        in_control(words);
+        if !words.contains(&"b/c") {
+            std::fs::write(slot.checkout().join("b/c"), "2\n").unwrap();
+            assert_eq!(slot.modified().unwrap(), [RepoPath::new("b/c")], "{words:?}");
+        }
+        in_control(&["update-index", "--no-assume-unchanged", "--no-skip-worktree", "b/c"]);
+        in_control(&["update-index", "--no-skip-worktree", "a"]);
+        change();
+    }
+}
+
+#[test]
 fn another_commit_is_another_tree() {
     let fixture = Fixture::new();
     fixture.commit(&[("a/b", "1\n"), ("c", "1\n")]);

@@ -64,7 +64,7 @@ impl Git {
         // An index of many files is long, and is not held: the id stands behind them.
         let Some((file, length)) = fs::open(&self.layout().index)? else { return Ok(None) };
         let mut index = BufReader::with_capacity(64 << 10, file.take(length.saturating_sub(hash)));
-        Ok(cached_tree(&mut index, hash as usize))
+        Ok(root_tree(&mut index, hash as usize))
     }
 
     /// Has `git write-tree` tell the tree of what is staged from a copy of the
@@ -140,10 +140,17 @@ fn quoted(path: &str) -> String {
     }
 }
 
+/// The tree of what is in an index, where that is noted in it; `hash` is the
+/// length of an id in bytes.
+pub(in crate::adapters) fn cached_tree(index: &[u8], hash: usize) -> Option<Oid> {
+    let mut body = index.get(..index.len().checked_sub(hash)?)?;
+    root_tree(&mut body, hash)
+}
+
 /// Reads the root of the index's cache tree, if there is one and it is valid
 /// (<https://git-scm.com/docs/index-format>). `index` ends before the hash at
 /// the file's end. `None` means "ask git", also for whatever is not understood.
-fn cached_tree(index: &mut dyn BufRead, hash: usize) -> Option<Oid> {
+fn root_tree(index: &mut dyn BufRead, hash: usize) -> Option<Oid> {
     let signature = bytes::<4>(index)?;
     let (version, entries) = (number(index)?, number(index)?);
     if signature != *b"DIRC" || !(2..=4).contains(&version) {

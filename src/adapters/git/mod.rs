@@ -42,6 +42,7 @@ pub use config::Config;
 pub use diff::Detail;
 pub use glance::Glance;
 pub use hunks::hunks;
+pub(in crate::adapters) use index::cached_tree;
 pub use index::{Dirty, dirty};
 pub use objects::{Folder, Kind};
 pub use push::{PushLine, ReceiveLine, parse_pre_push, parse_receive};

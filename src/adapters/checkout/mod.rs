@@ -12,13 +12,16 @@
 //! tests': it is made anew each time, so nothing that one test does to it (an
 //! exclude file, an `assume-unchanged` bit, a filter) reaches the next.
 
+mod standing;
+
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use self::standing::{Noted, Standing};
 use super::fs::{self, FsError};
-use super::git::{Git, GitError};
+use super::git::{Git, GitError, cached_tree};
 use super::process::{Call, Output, ProcessError};
 use crate::gate::change::{Entry, Oid, RepoPath, printable};
 use crate::gate::record::canonical::sha256;
@@ -29,6 +32,8 @@ const MAX_SLOTS: usize = 16;
 const MAX_SUBMODULES: usize = 8;
 /// Beyond this number, files that git calls modified are not read again one by one.
 const MAX_COMPARED: usize = 2_000;
+/// Beyond this length of their names, in bytes, git is asked of all files instead of some.
+const MAX_NAMED: usize = 64 << 10;
 
 /// A checkout that could not be made or looked at.
 #[derive(Debug, thiserror::Error)]
@@ -200,10 +205,7 @@ impl Slot {
 
     fn attempt(&self, commit: &Oid, tree: &Oid) -> Result<(), CheckoutError> {
         let top = self.top();
-        top.bring(commit)?;
-        let found =
-            top.git(&["rev-parse", "--verify", "HEAD^{tree}"], "read the checkout's tree")?;
-        let found = String::from_utf8_lossy(&found.stdout).trim().to_owned();
+        let found = top.bring(commit)?;
         if found != tree.as_str() {
             let (commit, wanted) = (commit.to_string(), tree.to_string());
             return Err(CheckoutError::WrongTree { commit, wanted, found });
@@ -303,7 +305,8 @@ struct Module<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn bring(&self, commit: &Oid) -> Result<(), CheckoutError> {
+    /// Brings the files to the commit, and returns the tree that git has put there.
+    fn bring(&self, commit: &Oid) -> Result<String, CheckoutError> {
         for folder in [&self.files, &self.control] {
             // A test may have put a link to anywhere in its place.
             if !folder.is_dir() || folder.is_symlink() {
@@ -317,9 +320,12 @@ impl<'a> Part<'a> {
         fs::remove_file(&self.control.join("HEAD.lock"))?;
         let checkout = ["checkout", "-f", "-q", "--detach", "--end-of-options", commit.as_str()];
         self.git(&checkout, "check the commit out")?;
-        self.git(&["clean", "-ffdq"], "clean the checkout")?;
-        let modified = self.modified()?;
-        if let Some(path) = modified.first() {
+        let index = self.index()?;
+        let standing = self.standing(&index);
+        if !standing.as_ref().is_some_and(|it| self.are_ignored(&it.strays)) {
+            self.git(&["clean", "-ffdq"], "clean the checkout")?;
+        }
+        if let Some(path) = self.modified_of(standing)?.first() {
             return Err(CheckoutError::WrongTree {
                 commit: commit.to_string(),
                 wanted: "exactly".to_owned(),
@@ -330,9 +336,34 @@ impl<'a> Part<'a> {
         fs::remove_tree(&visible)?;
         fs::create_folder(&visible)?;
         self.write_repository(&visible, &format!("{commit}\n"))?;
-        let index = fs::read(&self.control.join("index"), u64::MAX - 1)?.unwrap_or_default();
         fs::write(&visible.join("index"), &index)?;
-        Ok(())
+        self.tree(&index)
+    }
+
+    /// The tree of what is checked out, as the index says, else the commit.
+    fn tree(&self, index: &[u8]) -> Result<String, CheckoutError> {
+        if let Some(tree) = cached_tree(index, self.hash()) {
+            return Ok(tree.to_string());
+        }
+        let tree =
+            self.git(&["rev-parse", "--verify", "HEAD^{tree}"], "read the checkout's tree")?;
+        Ok(String::from_utf8_lossy(&tree.stdout).trim().to_owned())
+    }
+
+    fn index(&self) -> Result<Vec<u8>, CheckoutError> {
+        Ok(fs::read(&self.control.join("index"), u64::MAX - 1)?.unwrap_or_default())
+    }
+
+    /// The length of an object's id in bytes.
+    fn hash(&self) -> usize {
+        if self.origin.object_format == "sha1" { 20 } else { 32 }
+    }
+
+    /// How the files stand beside what git noted of them; `None`: git has to say.
+    fn standing(&self, index: &[u8]) -> Option<Standing> {
+        let written = fs::modified(&self.control.join("index")).ok()??;
+        let noted = Noted::parse(index, self.hash())?;
+        noted.look(&self.files, written).ok()
     }
 
     /// Whether the clone has every object of a tree.
@@ -395,15 +426,47 @@ impl<'a> Part<'a> {
     }
 
     fn modified(&self) -> Result<Vec<RepoPath>, CheckoutError> {
-        let arguments = [
-            "status",
-            "--porcelain=v1",
-            "-z",
-            "--untracked-files=no",
-            "--ignore-submodules=all",
-            "--no-renames",
-        ];
-        let output = self.git(&arguments, "look for modified files")?;
+        self.modified_of(self.standing(&self.index()?))
+    }
+
+    /// Whether git ignores each of these files and folders, so that there is
+    /// nothing to clean; what cannot be told is none.
+    fn are_ignored(&self, strays: &[RepoPath]) -> bool {
+        if strays.is_empty() {
+            return true;
+        }
+        let mut names = Vec::new();
+        for stray in strays {
+            names.extend_from_slice(stray.as_bytes());
+            names.push(0);
+        }
+        let words = ["check-ignore", "-z", "--verbose", "--no-index", "--stdin"];
+        let Ok(output) = self.call().args(words).stdin(names).run() else { return false };
+        // Source, line, pattern and path each; a pattern may also take a name back.
+        let fields: Vec<&[u8]> = output.stdout.split(|it| *it == 0).collect();
+        let (rows, rest) = fields.as_chunks::<4>();
+        output.success()
+            && rest == [b""]
+            && rows.iter().all(|row| !row[2].starts_with(b"!"))
+            && rows.iter().map(|row| row[3]).eq(strays.iter().map(RepoPath::as_bytes))
+    }
+
+    /// The files of which git says that they are modified, among those of which
+    /// it has to be asked.
+    fn modified_of(&self, standing: Option<Standing>) -> Result<Vec<RepoPath>, CheckoutError> {
+        let unsure = standing.map(|it| it.unsure);
+        if unsure.as_ref().is_some_and(Vec::is_empty) {
+            return Ok(Vec::new());
+        }
+        let words = ["status", "--porcelain=v1", "-z", "--untracked-files=no"];
+        let more = ["--ignore-submodules=all", "--no-renames", "--"];
+        let mut call = self.call().args(words).args(more);
+        let length =
+            |paths: &[RepoPath]| paths.iter().map(|it| it.as_bytes().len() + 1).sum::<usize>();
+        if let Some(paths) = unsure.filter(|it| length(it) <= MAX_NAMED) {
+            call = call.args(paths.iter().map(os_path));
+        }
+        let output = checked("look for modified files", &call)?;
         let rows = output.stdout.split(|byte| *byte == 0).filter_map(|row| row.get(3..));
         let paths: Vec<_> = rows.map(RepoPath::new).collect();
         if paths.is_empty() || paths.len() > MAX_COMPARED {
@@ -412,8 +475,8 @@ impl<'a> Part<'a> {
         self.really_modified(paths)
     }
 
-    /// Drops the files that hold exactly their blob's bytes although git calls
-    /// them modified: a file stored with carriage returns under `text=auto` is
+    /// Drops the files that hold exactly their blob's bytes, with its mode,
+    /// although git calls them modified: a file stored with carriage returns under `text=auto` is
     /// that from its checkout on.
     fn really_modified(&self, paths: Vec<RepoPath>) -> Result<Vec<RepoPath>, CheckoutError> {
         let mut modified = Vec::new();
@@ -425,9 +488,17 @@ impl<'a> Part<'a> {
         let blobs: BTreeMap<_, _> = rows.filter_map(staged).collect();
         for path in paths {
             let file = self.files.join(os_path(&path));
-            let plain = file.is_file() && !file.is_symlink() && !path.as_bytes().contains(&b'\n');
-            let blob =
-                blobs.get(&path).filter(|it| plain && matches!(it.mode, 0o100_644 | 0o100_755));
+            // Through a link, in its own place or a folder's, another file is read.
+            let place = os_path(&path);
+            let linked = place.ancestors().any(|it| self.files.join(it).is_symlink());
+            let plain = file.is_file() && !linked && !path.as_bytes().contains(&b'\n');
+            let runs = fs::mode(&file).map(|it| it & 0o100 != 0);
+            let has_mode = |entry: &Entry| match entry.mode {
+                0o100_644 => runs != Some(true),
+                0o100_755 => runs != Some(false),
+                _ => false,
+            };
+            let blob = blobs.get(&path).filter(|it| plain && has_mode(it));
             match blob {
                 Some(entry) => candidates.push((path, entry.oid.clone())),
                 None => modified.push(path),
@@ -457,15 +528,12 @@ impl<'a> Part<'a> {
 
     /// The submodules of the commit.
     fn modules(&self, depth: usize) -> Result<Vec<Module<'a>>, CheckoutError> {
-        let listing = self.git(&["ls-files", "-s", "-z"], "list the submodules")?;
-        let rows = listing.stdout.split(|byte| *byte == 0);
-        let links = rows.filter(|row| row.starts_with(b"160000 ")).filter_map(staged);
-        let links: Vec<_> = links.collect();
+        let links = self.links()?;
         if links.is_empty() {
             return Ok(Vec::new());
         }
         let names = if depth < MAX_SUBMODULES { self.module_names()? } else { BTreeMap::new() };
-        let modules = links.into_iter().map(|(path, entry)| {
+        let modules = links.into_iter().map(|(path, commit)| {
             let origin = names.get(&path).and_then(|name| self.origin.module(name));
             let part = origin.map(|origin| {
                 let mut prefix = self.prefix.clone();
@@ -475,9 +543,20 @@ impl<'a> Part<'a> {
                 let files = self.files.join(os_path(&path));
                 Part { slot: self.slot, origin, control, files, prefix }
             });
-            Module { path, commit: entry.oid, part }
+            Module { path, commit, part }
         });
         Ok(modules.collect())
+    }
+
+    /// Where submodules stand, and at which commits.
+    fn links(&self) -> Result<Vec<(RepoPath, Oid)>, CheckoutError> {
+        if let Some(noted) = Noted::parse(&self.index()?, self.hash()) {
+            return Ok(noted.submodules().collect());
+        }
+        let listing = self.git(&["ls-files", "-s", "-z"], "list the submodules")?;
+        let rows = listing.stdout.split(|byte| *byte == 0);
+        let links = rows.filter(|row| row.starts_with(b"160000 ")).filter_map(staged);
+        Ok(links.map(|(path, entry)| (path, entry.oid)).collect())
     }
 
     /// Path to name, as `.gitmodules` has them.
@@ -526,6 +605,8 @@ const FIXED: &[&str] = &[
     "core.untrackedCache=false",
     "core.excludesFile=/dev/null",
     "core.sparseCheckout=false",
+    "core.splitIndex=false",
+    "index.version=2",
     "submodule.recurse=false",
     "gc.auto=0",
     "maintenance.auto=false",
