@@ -44,7 +44,7 @@ pub use glance::Glance;
 pub use hunks::hunks;
 pub(in crate::adapters) use index::cached_tree;
 pub use index::{Dirty, dirty};
-pub use objects::{Folder, Kind};
+pub use objects::{Folder, Kind, Listed};
 pub use push::{PushLine, ReceiveLine, parse_pre_push, parse_receive};
 pub use remote::{PushedRef, RefOutcome};
 pub use signed::CommitSignature;

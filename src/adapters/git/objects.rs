@@ -12,6 +12,15 @@ use crate::gate::change::{Entry, Oid, RepoPath};
 /// What stands directly in a folder, by name.
 pub type Folder = Vec<(Vec<u8>, Entry)>;
 
+/// What stands at a path of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    pub path: RepoPath,
+    pub entry: Entry,
+    /// In bytes; `None`: nobody asked, it is no blob, or it is not here.
+    pub size: Option<u64>,
+}
+
 /// What an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -143,13 +152,27 @@ impl Git {
         oid: &Oid,
         limit: u64,
     ) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
+        self.engine_read(oid, limit, false)
+    }
+
+    /// The same; `small`: its size is known to be within the limit. In a pack that
+    /// is as dear to look up as the object is to read.
+    fn engine_read(
+        &self,
+        oid: &Oid,
+        limit: u64,
+        small: bool,
+    ) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
         let Some(Ok(repository)) = self.engine().map(Mutex::lock) else { return Ok(None) };
         let (Ok(odb), Some(id)) = (repository.odb(), self.engine_id(oid)) else {
             return Ok(None);
         };
-        let Ok((size, _)) = odb.read_header(id) else { return Ok(None) };
-        within(oid, size as u64, limit)?;
+        if !small {
+            let Ok((size, _)) = odb.read_header(id) else { return Ok(None) };
+            within(oid, size as u64, limit)?;
+        }
         let Ok(object) = odb.read(id) else { return Ok(None) };
+        within(oid, object.len() as u64, limit)?;
         Ok(Kind::of(object.kind()).map(|kind| (kind, object.data().to_vec())))
     }
 
@@ -289,9 +312,9 @@ impl Git {
             let (now, later) = rest.split_at(rest.iter().take_while(fits).count().max(1));
             let call = self.call().args(["ls-tree", "-z", "--full-tree", tree.as_str(), "--"]);
             let call = call.args(now.iter().map(|path| os_path(path.as_bytes())));
-            for (path, entry) in self.list_entries(call)? {
-                if let Some(place) = found.get_mut(&path) {
-                    *place = Some(entry);
+            for listed in self.list_entries(call)? {
+                if let Some(place) = found.get_mut(&listed.path) {
+                    *place = Some(listed.entry);
                 }
             }
             rest = later;
@@ -302,22 +325,40 @@ impl Git {
     /// Returns every file, symlink and submodule of a commit or tree below a
     /// folder (no final `/`; all of them for an empty one), sorted as git sorts.
     pub fn list(&self, tree: &Oid, folder: &RepoPath) -> Result<Vec<(RepoPath, Entry)>, GitError> {
-        let mut call =
-            self.call().args(["ls-tree", "-r", "-z", "--full-tree", tree.as_str(), "--"]);
+        let listed = self.list_by(&[], tree, folder)?;
+        Ok(listed.into_iter().map(|it| (it.path, it.entry)).collect())
+    }
+
+    /// The same with the files' sizes, which saves [`Git::sized_blobs`] to look
+    /// each up.
+    pub fn list_sized(&self, tree: &Oid, folder: &RepoPath) -> Result<Vec<Listed>, GitError> {
+        self.list_by(&["-l"], tree, folder)
+    }
+
+    fn list_by(
+        &self,
+        options: &[&str],
+        tree: &Oid,
+        folder: &RepoPath,
+    ) -> Result<Vec<Listed>, GitError> {
+        let call = self.call().args(["ls-tree", "-r", "-z", "--full-tree"]).args(options);
+        let mut call = call.args([tree.as_str(), "--"]);
         if !folder.as_bytes().is_empty() {
             call = call.arg(os_path(&[folder.as_bytes(), b"/"].concat()));
         }
         self.list_entries(call)
     }
 
-    fn list_entries(&self, call: Call) -> Result<Vec<(RepoPath, Entry)>, GitError> {
+    fn list_entries(&self, call: Call) -> Result<Vec<Listed>, GitError> {
         let bytes = self.output(call.clone())?;
         let parse = |line: &[u8]| {
             let tab = line.iter().position(|&byte| byte == b'\t')?;
-            let mut fields = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
+            let mut fields = std::str::from_utf8(&line[..tab]).ok()?.split_ascii_whitespace();
             let (mode, _, oid) = (fields.next()?, fields.next()?, fields.next()?);
             let entry = super::diff::entry(mode, oid)??;
-            Some((RepoPath::new(&line[tab + 1..]), entry))
+            // Of what is not here git says `BAD`, and of a submodule `-`.
+            let size = fields.next().and_then(|size| size.parse().ok());
+            Some(Listed { path: RepoPath::new(&line[tab + 1..]), entry, size })
         };
         bytes
             .split(|&byte| byte == 0)
@@ -375,6 +416,17 @@ impl Git {
         limit: u64,
         each: &mut dyn FnMut(Result<Vec<u8>, GitError>),
     ) -> Result<(), GitError> {
+        self.sized_blobs(oids, &[], limit, each)
+    }
+
+    /// The same, told the sizes of the blobs as far as they are known.
+    pub fn sized_blobs(
+        &self,
+        oids: &[Oid],
+        sizes: &[Option<u64>],
+        limit: u64,
+        each: &mut dyn FnMut(Result<Vec<u8>, GitError>),
+    ) -> Result<(), GitError> {
         let of_kind = |oid: &Oid, (kind, bytes)| match kind {
             Kind::Blob => Ok(bytes),
             Kind::Tree | Kind::Commit | Kind::Tag => Err(GitError::Missing(oid.to_string())),
@@ -383,9 +435,16 @@ impl Git {
         let mut rest = oids;
         while let [oid, others @ ..] = rest {
             let kept = self.kept.lock().ok().and_then(|mut kept| kept.take(oid));
+            let size = sizes.get(oids.len() - rest.len()).copied().flatten();
+            let read = || match size {
+                Some(size) => {
+                    within(oid, size, limit).and_then(|()| self.engine_read(oid, limit, true))
+                }
+                None => self.engine_object(oid, limit),
+            };
             let found = match kept {
                 Some(bytes) => within(oid, bytes.len() as u64, limit).map(|()| bytes),
-                None => match self.engine_object(oid, limit) {
+                None => match read() {
                     Ok(Some(found)) => of_kind(oid, found),
                     Ok(None) => break,
                     Err(error) => Err(error),

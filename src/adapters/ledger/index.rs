@@ -5,16 +5,17 @@
 //! Two files: one holds what stood at some tip and is written rarely, the other
 //! what was added since. They are caches: what does not read is made anew.
 
+use super::reading::{self, Blobs, Read};
 use super::segment::Segment;
 use super::verified::Verified;
 use super::wanted::{Wanted, glance};
-use super::{Ledger, LedgerError, MAX_NAMED, RECORDS, Tips, pair};
+use super::{Ledger, LedgerError, MAX_NAMED, Pair, RECORDS, Tips, pair, unsized_files};
 use crate::adapters::fs::FsError;
-use crate::adapters::git::Detail;
+use crate::adapters::git::{Detail, Listed};
 use crate::adapters::signature;
 use crate::adapters::store::Store;
 use crate::gate::change::{Entry, FileStatus, Oid, RepoPath, printable};
-use crate::gate::record::{MAX_BYTES, Record, SignatureState};
+use crate::gate::record::{Record, SignatureState};
 
 /// The caches' names; a new format takes new ones.
 const NAME: &str = "ledger-4";
@@ -116,7 +117,7 @@ impl Ledger<'_> {
             anew = true;
         }
         if let Some(side) = side {
-            self.look_at(self.added(base, side)?, &mut index.added)?;
+            self.look_at(unsized_files(self.added(base, side)?), &mut index.added)?;
             index.added.side = Some(side.clone());
         }
         index.keep(self.store, anew)?;
@@ -134,7 +135,7 @@ impl Ledger<'_> {
                 let added = self.added(&old, base)?;
                 // A signature that came after its record changes the record's row.
                 if !added.iter().any(|(path, _)| is_late_signature(path, &added)) {
-                    self.look_at(added, &mut index.added)?;
+                    self.look_at(unsized_files(added), &mut index.added)?;
                     index.added.settle(base);
                     return Ok(false);
                 }
@@ -142,7 +143,7 @@ impl Ledger<'_> {
             Some(_) | None => {}
         }
         let mut all = Segment::default();
-        self.look_at(self.git.list(base, &RepoPath::new(RECORDS))?, &mut all)?;
+        self.look_at(self.git.list_sized(base, &RepoPath::new(RECORDS))?, &mut all)?;
         index.begin(all, base);
         Ok(true)
     }
@@ -161,24 +162,22 @@ impl Ledger<'_> {
     }
 
     /// Looks at records, and notes what they are about: one process for all.
-    fn look_at(
-        &self,
-        files: Vec<(RepoPath, Entry)>,
-        into: &mut Segment,
-    ) -> Result<(), LedgerError> {
+    fn look_at(&self, files: Vec<Listed>, into: &mut Segment) -> Result<(), LedgerError> {
         let (pairs, strange) = pair(files);
         strange.iter().for_each(|why| into.add_strange(why));
-        let blobs: Vec<Oid> = pairs.iter().map(|pair| pair.record.clone()).collect();
-        let mut pairs = pairs.into_iter();
+        let blobs =
+            |pair: &Pair| Blobs { record: pair.record.clone(), size: pair.size, signature: None };
+        let blobs: Vec<Blobs> = pairs.iter().map(blobs).collect();
+        let work = |_, read: Read| {
+            read.record.and_then(|bytes| glance(&bytes).map_err(|error| error.to_string()))
+        };
+        let mut pairs = pairs.iter();
         let mut result = Ok(());
-        self.git.blobs(&blobs, MAX_BYTES as u64, &mut |bytes| {
+        reading::read(self.git, &blobs, &work, &mut |seen| {
             let Some(pair) = pairs.next() else { return };
-            let seen = bytes
-                .map_err(|error| error.to_string())
-                .and_then(|bytes| glance(&bytes).map_err(|error| error.to_string()));
             match seen {
                 Ok((record_type, words)) if result.is_ok() => {
-                    result = into.add(&pair, record_type, &words);
+                    result = into.add(pair, record_type, &words);
                 }
                 Ok(_) => {}
                 Err(why) => into.add_strange(&format!("record `{}`: {}", pair.id, printable(&why))),
@@ -197,27 +196,22 @@ impl Ledger<'_> {
         each: &mut dyn FnMut(&Line, Result<Examined, String>),
     ) -> Result<(), LedgerError> {
         let mut verified = Verified::load(self.store, lines)?;
-        let blobs: Vec<Oid> = lines
-            .iter()
-            .flat_map(|line| std::iter::once(&line.blob).chain(&line.signature_blob))
-            .cloned()
-            .collect();
+        let blobs = |line: &Line| Blobs {
+            record: line.blob.clone(),
+            size: None,
+            signature: line.signature_blob.clone(),
+        };
+        let blobs: Vec<Blobs> = lines.iter().map(blobs).collect();
+        let known: Vec<Option<SignatureState>> =
+            lines.iter().map(|line| verified.known(line).cloned()).collect();
+        let work = |place: usize, read| examined(&lines[place], read, known[place].as_ref());
         let mut rest = lines.iter();
-        let mut open: Option<(&Line, Result<Vec<u8>, String>)> = None;
-        self.git.blobs(&blobs, MAX_BYTES as u64, &mut |bytes| {
-            let bytes = bytes.map_err(|error| error.to_string());
-            match open.take() {
-                Some((line, record)) => {
-                    // An unreadable blob is bytes that are no signature.
-                    let signature = Some(bytes.unwrap_or_default());
-                    each(line, examined(line, record, signature, &mut verified));
-                }
-                None => match rest.next() {
-                    Some(line) if line.signature_blob.is_some() => open = Some((line, bytes)),
-                    Some(line) => each(line, examined(line, bytes, None, &mut verified)),
-                    None => {}
-                },
+        reading::read(self.git, &blobs, &work, &mut |examined| {
+            let Some(line) = rest.next() else { return };
+            if let Ok(examined) = &examined {
+                verified.learn(line, &examined.state);
             }
+            each(line, examined);
         })?;
         if keep {
             verified.save(self.store);
@@ -226,11 +220,11 @@ impl Ledger<'_> {
     }
 }
 
+/// What a record's bytes are worth; `known`: its signature was verified before.
 fn examined(
     line: &Line,
-    bytes: Result<Vec<u8>, String>,
-    signature: Option<Vec<u8>>,
-    verified: &mut Verified,
+    Read { record: bytes, signature }: Read,
+    known: Option<&SignatureState>,
 ) -> Result<Examined, String> {
     let why = |why: String| format!("record `{}`: {}", line.id, printable(&why));
     let bytes = bytes.map_err(why)?;
@@ -238,11 +232,12 @@ fn examined(
     if record.id != line.id || record.ledger_path() != line.path {
         return Err(why("its name does not follow from its bytes".to_owned()));
     }
-    let state = match &signature {
-        None => SignatureState::Unsigned,
-        Some(signature) => verified.state(line, || {
+    let state = match (&signature, known) {
+        (None, _) => SignatureState::Unsigned,
+        (Some(_), Some(known)) => known.clone(),
+        (Some(signature), None) => {
             signature::verify(&bytes, signature, &record.record_type().namespace())
-        }),
+        }
     };
     Ok(Examined { record, bytes, signature, state })
 }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::fs::FsError;
-use super::git::{Git, GitError};
+use super::git::{Git, GitError, Listed};
 use super::signature;
 use super::store::{Store, Unpublished};
 use crate::gate::audit;
@@ -21,6 +21,7 @@ use crate::gate::time::Timestamp;
 
 mod index;
 mod push;
+mod reading;
 mod segment;
 mod sync;
 mod verified;
@@ -531,19 +532,24 @@ fn verified(unpublished: &Unpublished) -> Option<SignedRecord> {
     Some(SignedRecord { record, signature, own: true })
 }
 
+/// Files whose sizes nobody knows.
+fn unsized_files(files: Vec<(RepoPath, Entry)>) -> Vec<Listed> {
+    files.into_iter().map(|(path, entry)| Listed { path, entry, size: None }).collect()
+}
+
 /// Pairs the record files of a listing with the signatures beside them; what is
 /// neither is named. A file in another folder is another file: it takes nothing
 /// away from the one under the right name.
-fn pair(mut files: Vec<(RepoPath, Entry)>) -> (Vec<Pair>, Vec<String>) {
+fn pair(mut files: Vec<Listed>) -> (Vec<Pair>, Vec<String>) {
     // A record comes right before its signature.
-    files.sort_by(|(one, _), (other, _)| one.cmp(other));
+    files.sort_by(|one, other| one.path.cmp(&other.path));
     let mut complete: Vec<Pair> = Vec::with_capacity(files.len());
     let mut strange = Vec::new();
-    for (path, entry) in files {
+    for Listed { path, entry, size } in files {
         match place(&path).filter(|_| entry.mode == 0o100_644) {
             Some(Place { id, date, record: true }) => {
                 let id = id.to_owned();
-                complete.push(Pair { id, date, record: entry.oid, signature: None });
+                complete.push(Pair { id, date, record: entry.oid, size, signature: None });
             }
             Some(Place { id, date, record: false }) => match complete.last_mut() {
                 Some(last) if last.id == id && last.date == date && last.signature.is_none() => {
@@ -563,6 +569,8 @@ struct Pair {
     /// Year, month and day in its path.
     date: (u16, u8, u8),
     record: Oid,
+    /// The record's size in bytes, where it is known.
+    size: Option<u64>,
     signature: Option<Oid>,
 }
 

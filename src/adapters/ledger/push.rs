@@ -1,6 +1,6 @@
 //! What a push to the ledger may do: add well-formed record files.
 
-use super::{Ledger, LedgerError, MAX_NAMED, pair, place};
+use super::{Ledger, LedgerError, MAX_NAMED, pair, place, unsized_files};
 use crate::adapters::git::{Detail, GitError};
 use crate::adapters::signature;
 use crate::gate::change::{FileStatus, Oid, printable};
@@ -67,7 +67,7 @@ impl Ledger<'_> {
         for (path, entry) in self.git.entries(new, &missing)? {
             added.extend(entry.map(|entry| (path, entry)));
         }
-        let (pairs, strange) = pair(added);
+        let (pairs, strange) = pair(unsized_files(added));
         problems.extend(strange);
         for pair in pairs {
             let bytes = match self.git.blob(&pair.record, MAX_BYTES as u64) {

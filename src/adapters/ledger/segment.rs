@@ -325,6 +325,7 @@ mod tests {
             id: format!("{number:064x}"),
             date: (2026, 2, 28),
             record: oid(number + 1),
+            size: None,
             signature: signed.then(|| oid(number + 0xabc)),
         }
     }

@@ -48,22 +48,18 @@ impl Verified {
         Ok(Verified { text, known, new: String::new() })
     }
 
-    /// The state of a line's signature: known, or verified now.
-    pub(super) fn state(
-        &mut self,
-        line: &Line,
-        verify: impl FnOnce() -> SignatureState,
-    ) -> SignatureState {
-        let Some(signature) = &line.signature_blob else { return SignatureState::Unsigned };
-        let key = (line.blob.clone(), signature.clone());
-        if let Some(state) = self.known.get(&key) {
-            return state.clone();
-        }
-        let state = verify();
-        if let Some(text) = write(&state) {
+    /// The state of a line's signature, if it was verified before.
+    pub(super) fn known(&self, line: &Line) -> Option<&SignatureState> {
+        self.known.get(&(line.blob.clone(), line.signature_blob.clone()?))
+    }
+
+    /// Learns what verifying a line's signature said, if that is new.
+    pub(super) fn learn(&mut self, line: &Line, state: &SignatureState) {
+        if self.known(line).is_none()
+            && let (Some(signature), Some(text)) = (&line.signature_blob, write(state))
+        {
             self.new.push_str(&format!("{} {signature} {text}\n", line.blob));
         }
-        state
     }
 
     /// Keeps what was verified now. A folder that cannot be written costs time,

@@ -40,13 +40,16 @@ impl AsItStands {
     }
 }
 
-/// What stands around the predicate of an attribution record with this digest.
-fn around(digest: &str) -> (String, String) {
+/// What stands behind the digest in an attribution record.
+const END: &str = "\"},\"name\":\"predicate\"}]}\n";
+
+/// What stands around the predicate in an attribution record, up to its digest.
+fn around() -> (String, String) {
     let predicate_type = RecordType::Attribution.predicate_type();
     (
         format!("{{\"_type\":\"{STATEMENT_TYPE}\",\"predicate\":"),
         format!(
-            ",\"predicateType\":\"{predicate_type}\",\"subject\":[{{\"digest\":{{\"sha256\":\"{digest}\"}},\"name\":\"predicate\"}}]}}\n"
+            ",\"predicateType\":\"{predicate_type}\",\"subject\":[{{\"digest\":{{\"sha256\":\""
         ),
     )
 }
@@ -55,11 +58,14 @@ fn around(digest: &str) -> (String, String) {
 /// be taken apart to be told.
 pub(super) fn attribution(bytes: &[u8]) -> Option<AsItStands> {
     let text = std::str::from_utf8(bytes).ok()?;
-    let (head, tail) = around(&"0".repeat(64));
-    let rest = text.strip_prefix(&head)?;
-    let (predicate, rest) = rest.split_at_checked(rest.len().checked_sub(tail.len())?)?;
-    let digest = sha256_of([predicate.as_bytes(), b"\n"].into_iter());
-    if rest != around(&digest).1 || !canonical::is_plainly_canonical(predicate) {
+    let (head, tail) = around();
+    let rest = text.strip_suffix(END)?.strip_prefix(&head)?;
+    let (rest, digest) = rest.split_at_checked(rest.len().checked_sub(64)?)?;
+    // Told before anything is hashed: most records are of another type.
+    let predicate = rest.strip_suffix(&tail)?;
+    if sha256_of([predicate.as_bytes(), b"\n"].into_iter()) != digest
+        || !canonical::is_plainly_canonical(predicate)
+    {
         return None;
     }
     // Hardly any name sorts before it.
