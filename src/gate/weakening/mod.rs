@@ -21,7 +21,7 @@ use super::change::{LineRange, RepoPath, printable};
 use super::diff;
 use super::language::Languages;
 use strength::Strength;
-use text::{Line, Test, Text};
+use text::{Known, Line, Test, Text};
 
 /// How many places of one kind are named.
 const MAX_PLACES: usize = 20;
@@ -76,17 +76,17 @@ struct File<'a> {
     old: Text<'a>,
     new: Text<'a>,
     /// Names of tests that it has no more, with their lines; and those it newly has.
-    lost: Vec<Test<'a>>,
-    gained: Vec<Test<'a>>,
-    /// Lines of the new text that the old one has not, by number from 1.
-    fresh: BTreeSet<u64>,
+    lost: Vec<Test>,
+    gained: Vec<Test>,
     /// Where only some lines are assisted: which lines became which, both from 1.
     hunks: Vec<(LineRange, LineRange)>,
 }
 
 /// Looks for losses, in the order of the files.
 pub fn weakened(files: &[Sides<'_>]) -> Vec<Weakened> {
-    let files: Vec<File<'_>> = files.iter().map(File::new).collect();
+    let mut known = Known::new();
+    let files: Vec<File<'_>> = files.iter().map(|it| File::new(it, &mut known)).collect();
+    drop(known);
     let mut found = Vec::new();
     let merged = lost_tests(&files, &mut found);
     lost_assertions(&files, &merged, &mut found);
@@ -103,28 +103,31 @@ pub fn weakened(files: &[Sides<'_>]) -> Vec<Weakened> {
 }
 
 impl<'a> File<'a> {
-    fn new(sides: &'a Sides<'a>) -> File<'a> {
-        let old = Text::read(sides, sides.old, true);
-        let new = Text::read(sides, sides.new, false);
+    fn new(sides: &'a Sides<'a>, known: &mut Known<'a>) -> File<'a> {
+        let old = Text::read(sides, sides.old, true, known);
+        let new = Text::read(sides, sides.new, false, known);
         let mut names: HashMap<&str, usize> = HashMap::new();
         new.tests.iter().for_each(|it| *names.entry(it.name.as_str()).or_default() += 1);
         let lost = rest(&old.tests, &mut names, |it| it.name.as_str());
         let mut names: HashMap<&str, usize> = HashMap::new();
         old.tests.iter().for_each(|it| *names.entry(it.name.as_str()).or_default() += 1);
         let gained = rest(&new.tests, &mut names, |it| it.name.as_str());
-        // As far as both begin alike, each line has its like.
-        let alike = sides.old.lines().zip(sides.new.lines());
-        let alike = alike.take_while(|(old, new)| old == new).count();
-        let mut lines: HashMap<&str, usize> = HashMap::new();
-        sides.old.lines().skip(alike).for_each(|it| *lines.entry(it.trim()).or_default() += 1);
-        let numbered: Vec<Line<'_>> =
-            (1..).zip(sides.new.lines().map(str::trim)).skip(alike).collect();
-        let fresh = rest(&numbered, &mut lines, |it| it.1).into_iter().map(|it| it.0).collect();
         let hunks = match &sides.assisted {
             Some(_) if sides.is_assisted => hunks(sides.old, sides.new),
             Some(_) | None => Vec::new(),
         };
-        File { sides, old, new, lost, gained, fresh, hunks }
+        File { sides, old, new, lost, gained, hunks }
+    }
+
+    /// Lines of the new text that the old one has not, by number from 1.
+    fn fresh(&self) -> BTreeSet<u64> {
+        let (old, new) = (self.sides.old, self.sides.new);
+        // As far as both begin alike, each line has its like.
+        let alike = old.lines().zip(new.lines()).take_while(|(old, new)| old == new).count();
+        let mut lines: HashMap<&str, usize> = HashMap::new();
+        old.lines().skip(alike).for_each(|it| *lines.entry(it.trim()).or_default() += 1);
+        let numbered: Vec<Line<'_>> = (1..).zip(new.lines().map(str::trim)).skip(alike).collect();
+        rest(&numbered, &mut lines, |it| it.1).into_iter().map(|it| it.0).collect()
     }
 
     fn is_theirs(&self, line: u64) -> bool {
@@ -153,7 +156,7 @@ impl<'a> File<'a> {
         let is_code = Languages::built_in().of(&self.sides.kind).is_some() && !self.sides.is_test;
         is_code
             && self.sides.is_assisted
-            && self.fresh.iter().any(|it| *it < first && self.is_theirs(*it))
+            && self.fresh().iter().any(|it| *it < first && self.is_theirs(*it))
     }
 
     /// The first line that is new, as near to a loss as the new file tells.
@@ -212,16 +215,17 @@ fn lost_tests<'a>(
     found: &mut Vec<Weakened>,
 ) -> HashSet<(&'a RepoPath, &'a str)> {
     let mut gained: HashMap<&str, usize> = HashMap::new();
-    let all: Vec<&Test<'_>> = files.iter().flat_map(|it| &it.gained).collect();
-    all.iter().for_each(|it| *gained.entry(it.name.as_str()).or_default() += 1);
-    let words: HashSet<&str> = all.iter().flat_map(|it| it.words.iter().copied()).collect();
+    let all: Vec<(&File<'_>, &Test)> =
+        files.iter().flat_map(|file| file.gained.iter().map(move |it| (file, it))).collect();
+    all.iter().for_each(|(_, it)| *gained.entry(it.name.as_str()).or_default() += 1);
+    let words: HashSet<&str> = all.iter().flat_map(|(file, it)| file.new.words(it)).collect();
     let (mut excused, mut left) = (HashSet::new(), all.len());
     for file in files.iter().filter(|it| it.sides.is_assisted) {
         let mut unmoved = rest(&file.lost, &mut gained, |it| it.name.as_str());
         left = left.saturating_sub(file.lost.len() - unmoved.len());
         unmoved.retain(|it| file.is_their_loss(it.line));
-        let (renamed, gone): (Vec<&Test<'_>>, Vec<&Test<'_>>) =
-            unmoved.iter().partition(|it| !all.is_empty() && stands_in(it, &words));
+        let (renamed, gone): (Vec<&Test>, Vec<&Test>) =
+            unmoved.iter().partition(|it| !all.is_empty() && stand_in(&file.old.words(it), &words));
         // Each new test can be what one of the old ones became; beyond that they were merged.
         let merged = renamed.len() > left;
         left = left.saturating_sub(renamed.len());
@@ -248,7 +252,7 @@ fn lost_tests<'a>(
     excused
 }
 
-fn named(tests: &[&Test<'_>]) -> String {
+fn named(tests: &[&Test]) -> String {
     let names: Vec<String> =
         tests.iter().take(3).map(|it| format!("`{}`", shown(&it.name))).collect();
     let more = tests.len().saturating_sub(names.len());
@@ -256,9 +260,10 @@ fn named(tests: &[&Test<'_>]) -> String {
     format!("{}{rest}", names.join(", "))
 }
 
-fn stands_in(test: &Test<'_>, words: &HashSet<&str>) -> bool {
-    let there = test.words.iter().filter(|it| words.contains(**it)).count();
-    there * 100 >= test.words.len() * SAME_PERCENT
+/// Whether so many of a test's words stand among these that it is there still.
+fn stand_in(test: &HashSet<&str>, words: &HashSet<&str>) -> bool {
+    let there = test.iter().filter(|it| words.contains(**it)).count();
+    there * 100 >= test.len() * SAME_PERCENT
 }
 
 /// Assertions that are gone, or that ask less than before.
@@ -270,8 +275,9 @@ fn lost_assertions(
     let mut balances: Vec<(Vec<Line<'_>>, Vec<Line<'_>>)> = files
         .iter()
         .map(|file| {
-            let counts = |test: &Option<String>| {
-                test.as_ref().is_none_or(|it| !merged.contains(&(file.sides.path, it.as_str())))
+            let counts = |test: &Option<usize>| {
+                let name = test.map(|it| file.old.tests[it].name.as_str());
+                name.is_none_or(|it| !merged.contains(&(file.sides.path, it)))
             };
             let old = file.old.assertions.iter().filter(|it| counts(&it.1));
             let new = file.new.assertions.iter();
@@ -291,7 +297,7 @@ fn lost_assertions(
         if !file.sides.is_assisted || removed.is_empty() {
             continue;
         }
-        let asked = |line: &Line<'_>| file.old.strengths.get(&line.0).copied();
+        let asked = |line: &Line<'_>| file.old.strength(line.0);
         let mut fewer = removed.len().saturating_sub(added.len());
         if !file.lost.is_empty() {
             let moved = fewer.min(spare);
@@ -303,8 +309,42 @@ fn lost_assertions(
             let line = line.unwrap_or(&removed[0]);
             let what = format!("{fewer} assertion{plural} fewer: `{}`", shown(line.1));
             found.push(file.weakened(file.place(), what));
+        } else {
+            elsewhere(file, &removed, &added, found);
         }
         asking_less(file, &removed, &added, found);
+    }
+}
+
+/// Assertions that are gone from tests that are still there, while others, about
+/// something else, came to other tests of the file. What is about the same may
+/// have moved, and where tests are gone or renamed nothing is certain.
+fn elsewhere(file: &File<'_>, removed: &[Line<'_>], added: &[Line<'_>], found: &mut Vec<Weakened>) {
+    if !file.lost.is_empty() {
+        return;
+    }
+    let test = |text: &Text<'_>, line: &Line<'_>| -> Option<String> {
+        let row = text.assertions.iter().find(|(it, _)| it.0 == line.0)?;
+        Some(text.tests[row.1?].name.clone())
+    };
+    let mut left: Vec<(&Line<'_>, Option<String>)> =
+        added.iter().map(|it| (it, test(&file.new, it))).collect();
+    let mut gone: Vec<(&Line<'_>, String)> =
+        removed.iter().filter_map(|it| Some((it, test(&file.old, it)?))).collect();
+    gone.retain(|(_, name)| {
+        let same = left.iter().position(|(_, other)| other.as_ref() == Some(name));
+        same.map(|it| left.swap_remove(it)).is_none()
+    });
+    gone.retain(|(line, _)| {
+        let alike = left.iter().position(|(it, _)| strength::is_about_the_same(line.1, it.1));
+        alike.map(|it| left.swap_remove(it)).is_none()
+    });
+    gone.retain(|(line, _)| file.old.strength(line.0) > Some(Strength::Loose));
+    for (line, name) in gone.into_iter().take(MAX_PLACES) {
+        let place = file.new.tests.iter().find(|it| it.name == name).map(|it| it.line);
+        let (name, text) = (shown(&name), shown(line.1));
+        let what = format!("`{name}` has an assertion fewer: `{text}`");
+        found.push(file.weakened(place.or_else(|| file.place()), what));
     }
 }
 
@@ -322,8 +362,9 @@ fn asking_less(
     };
     let (before, after) = (names(&file.old), names(&file.new));
     let tests = |text: &Text<'_>| -> HashMap<u64, String> {
-        let within = |test: &Option<String>| {
-            let kept = test.clone().filter(|it| before.contains(it) && after.contains(it));
+        let within = |test: &Option<usize>| {
+            let name = test.map(|it| text.tests[it].name.clone());
+            let kept = name.filter(|it| before.contains(it) && after.contains(it));
             kept.unwrap_or_default()
         };
         text.assertions.iter().map(|(line, test)| (line.0, within(test))).collect()
@@ -337,8 +378,8 @@ fn asking_less(
         // Each is named once.
         let mut named: BTreeSet<u64> = BTreeSet::new();
         for least in [Strength::Truth, Strength::Comparison] {
-            let asked = |it: &Line<'_>| file.old.strengths.get(&it.0) >= Some(&least);
-            let asks = |it: &Line<'_>| file.new.strengths.get(&it.0) >= Some(&least);
+            let asked = |it: &Line<'_>| file.old.strength(it.0) >= Some(least);
+            let asks = |it: &Line<'_>| file.new.strength(it.0) >= Some(least);
             let before = removed.iter().filter(|it| asked(it)).count();
             let after = added.iter().filter(|it| asks(it)).count();
             let less = before.saturating_sub(after).saturating_sub(fewer);
@@ -391,7 +432,8 @@ fn skips(file: &File<'_>, found: &mut Vec<Weakened>) {
     let (removed, added) = difference(file.old.skips.clone(), file.new.skips.clone());
     let gained = added.len().saturating_sub(removed.len());
     let mut new_tests = file.new.tests.len().saturating_sub(file.old.tests.len());
-    let is_fresh = |line: u64| file.fresh.contains(&line) || line == 0;
+    let fresh = if gained > 0 { file.fresh() } else { BTreeSet::new() };
+    let is_fresh = |line: u64| fresh.contains(&line) || line == 0;
     for (line, text) in added.into_iter().filter(|it| file.is_theirs(it.0)).take(gained) {
         let alone = file.new.tests.iter().any(|it| it.line == line);
         let surrounded = is_fresh(line + 1) && (alone || is_fresh(line - 1));

@@ -1,6 +1,8 @@
 //! How much an assertion asks, by its text; and whether two of them differ in the
 //! expected value alone.
 
+use std::collections::BTreeSet;
+
 use crate::gate::language::{Language, Languages, Mark};
 
 /// How many lines of one assertion are looked at.
@@ -133,6 +135,27 @@ fn arguments(text: &str) -> Option<Arguments<'_>> {
     None
 }
 
+/// Whether what one assertion asks about is, for the most part, what another does.
+pub fn is_about_the_same(one: &str, other: &str) -> bool {
+    let asked = words(one);
+    let there = words(other);
+    let shared = asked.iter().filter(|it| there.contains(*it)).count();
+    asked.is_empty() || shared * 2 >= asked.len()
+}
+
+/// The words of what an assertion asks about: without numbers, and without its own.
+fn words(text: &str) -> BTreeSet<&str> {
+    let within = arguments(text).map(|it| it.whole);
+    let parts = match (sides(text), within) {
+        (Some((one, other)), _) => [one, other],
+        (None, Some(within)) => [within, ""],
+        (None, None) => [subject(text), ""],
+    };
+    let parts = parts.into_iter();
+    let words = parts.flat_map(|it| it.split(|it: char| !it.is_alphanumeric() && it != '_'));
+    words.filter(|it| !it.is_empty() && !it.starts_with(|it: char| it.is_ascii_digit())).collect()
+}
+
 /// An assertion with `_` for each number and quoted text: what it asks about.
 pub fn without_values(text: &str) -> String {
     let mut shape = String::new();
@@ -218,6 +241,23 @@ mod tests {
         ] {
             check(kind, text, true, before);
             check(kind, text, false, after);
+        }
+    }
+
+    #[test]
+    fn what_assertions_are_about() {
+        for (one, other, same) in [
+            ("assert cart.total() == 3", "assert basket.total() == 4", true),
+            ("assert cart.total() == 3", "assert name == 'x'", false),
+            ("expect(cart.total()).toBe(3);", "expect(name).toBe('x');", false),
+            ("expect(cart.total()).toBe(3);", "expect(total).toEqual(4);", true),
+            ("assert_eq!(cart.total(), 3);", "assert_eq!(cart.name(), \"x\");", true),
+            ("assert_eq!(total(cart), 3);", "assert!(log.is_empty());", false),
+            ("assertEquals(3, total);", "assertEquals(4, total);", true),
+            ("t.Errorf(\"total\")", "t.Fatal(\"no name\")", false),
+            ("assert 3", "assert x", true),
+        ] {
+            assert_eq!(is_about_the_same(one, other), same, "{one} {other}");
         }
     }
 

@@ -171,7 +171,13 @@ fn assertions_that_are_gone_or_ask_less() {
         ("a_test.go", "func TestA(t *testing.T) {", "require.Equal(t, 1, f())", "}"),
         ("ATest.java", "@Test void a() {", "assertThat(f()).isEqualTo(1);", "}"),
         ("ATest.kt", "@Test fun a() {", "assertEquals(1, f())", "}"),
+        ("a_test.go", "func TestA(t *testing.T) {\nx := f()", "t.Fatalf(\"got %v\", x)", "}"),
         ("tests/a.c", "static void test_a(void) {", "assert(f() == 1);", "}"),
+        ("tests/a.c", "static void test_a(void) {", "CU_ASSERT_EQUAL(f(), 1);", "}"),
+        ("tests/a.c", "static void test_a(void) {", "g_assert(f() == 1);", "}"),
+        ("tests/a.c", "static void test_a(void) {", "g_assert_cmpint(f(), ==, 1);", "}"),
+        ("tests/a.cc", "TEST(Cart, Adds) {", "EXPECT_EQ(f(), 1);", "}"),
+        ("tests/a.cc", "TEST(Cart, Adds) {", "ASSERT_TRUE(f() == 1);", "}"),
         ("spec/a_spec.rb", "it 'adds' do", "expect(f).to eq(1)", "end"),
         ("ATests.cs", "[Fact]\npublic void A() {", "Assert.Equal(1, F());", "}"),
         ("tests/ATest.php", "public function testA() {", "$this->assertSame(1, f());", "}"),
@@ -188,6 +194,51 @@ fn assertions_that_are_gone_or_ask_less() {
             &[&format!("{path}:{line}: 1 assertion fewer: `{assertion}`")],
         );
     }
+}
+
+/// An assertion for another does not make up for one that is gone.
+#[test]
+fn assertions_that_are_gone_from_one_test_while_another_gets_some() {
+    let test = |name: &str, lines: &[&str]| {
+        let lines: String = lines.iter().map(|it| format!("    {it}\n")).collect();
+        format!("def test_{name}():\n{lines}\n\n")
+    };
+    let file = |tests: &[(&str, &[&str])]| -> String {
+        tests.iter().map(|(name, lines)| test(name, lines)).collect()
+    };
+    let (total, count) = ("assert cart.total() == 1", "assert cart.count() == 2");
+    let (open, stock) = ("assert shop.is_open()", "assert stock('tea') == 3");
+    let old = file(&[("cart", &[total, count]), ("shop", &[open])]);
+    #[track_caller]
+    fn expect(old: &str, new: &str, expected: &[&str]) {
+        check(&[("test_a.py", old, new)], expected);
+    }
+    // Into a test that is there, and into a new one.
+    let gone = "test_a.py:1: `test_cart` has an assertion fewer: `assert cart.total() == 1`";
+    expect(&old, &file(&[("cart", &[count]), ("shop", &[open, stock])]), &[gone]);
+    expect(&old, &file(&[("cart", &[count]), ("shop", &[open]), ("stock", &[stock])]), &[gone]);
+    // It moved, with another value or name, or was taken for another in its place.
+    for new in [
+        file(&[("cart", &[count]), ("shop", &[total, open])]),
+        file(&[("cart", &[count]), ("shop", &["assert cart.total() == 7", open])]),
+        file(&[("cart", &[count]), ("total", &["assert basket.total() == 7"]), ("shop", &[open])]),
+        file(&[("cart", &[stock, count]), ("shop", &[open])]),
+        file(&[("shop", &[open]), ("cart", &[count, total])]),
+        file(&[("cart_count", &[count]), ("shop", &[open, stock])]),
+    ] {
+        expect(&old, &new, &[]);
+    }
+    // What asked nothing is no loss beside others.
+    let asks_nothing = file(&[("cart", &[count, "assert cart is not None"]), ("shop", &[open])]);
+    expect(&asks_nothing, &file(&[("cart", &[count]), ("shop", &[open, stock])]), &[]);
+    check(
+        &[(
+            "a_test.go",
+            "func TestA(t *testing.T) {\n\tif total() != 12 {\n\t\tt.Errorf(\"total %d\", total())\n\t}\n}\nfunc TestB(t *testing.T) {\n\trun()\n}\n",
+            "func TestA(t *testing.T) {\n\ttotal()\n}\nfunc TestB(t *testing.T) {\n\tif err := run(); err != nil {\n\t\tt.Fatal(err)\n\t}\n}\n",
+        )],
+        &["a_test.go:1: `TestA` has an assertion fewer: `t.Errorf(\"total %d\", total())`"],
+    );
 }
 
 /// A test of one assertion, in the way of each language.

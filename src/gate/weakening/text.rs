@@ -4,50 +4,81 @@ use std::collections::{HashMap, HashSet};
 
 use super::Sides;
 use super::strength::{self, Strength};
-use crate::gate::language::{Languages, Mark};
+use crate::gate::language::{Language, Languages, Mark};
 
 /// A line: its number from 1, and its text without the space around it.
 pub type Line<'a> = (u64, &'a str);
 
 /// A test: from the line that begins it to the next test.
 #[derive(Clone, Debug)]
-pub struct Test<'a> {
+pub struct Test {
     pub name: String,
     pub line: u64,
-    /// The words of its lines, without those of its name.
-    pub words: HashSet<&'a str>,
 }
 
 /// A text, taken apart.
 #[derive(Debug, Default)]
 pub struct Text<'a> {
-    pub tests: Vec<Test<'a>>,
-    /// With the name of the test that each stands in.
-    pub assertions: Vec<(Line<'a>, Option<String>)>,
-    /// How much each of them asks, by its line.
-    pub strengths: HashMap<u64, Strength>,
+    pub tests: Vec<Test>,
+    /// With the number of the test that each stands in.
+    pub assertions: Vec<(Line<'a>, Option<usize>)>,
     pub skips: Vec<Line<'a>>,
     pub focus: Vec<Line<'a>>,
     pub lints: Vec<Line<'a>>,
+    /// All lines, without the space around them.
+    lines: Vec<&'a str>,
+    /// Those of tests that are neither blank nor comments.
+    code: Vec<Line<'a>>,
+    language: Option<&'static Language>,
+    before: bool,
+}
+
+/// What lines are about, by the kind of file and the line: most stand in more
+/// than one text, before and after.
+pub type Known<'a> = HashMap<(&'static str, &'a str), Marks>;
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
+    is_comment: bool,
+    test: bool,
+    assertion: bool,
+    skip: bool,
+    focus: bool,
+    lint: bool,
+}
+
+impl Marks {
+    fn of(language: &Language, line: &str) -> Marks {
+        Marks {
+            is_comment: language.is_comment(line),
+            test: language.bears(Mark::Test, line),
+            assertion: language.bears(Mark::Assertion, line)
+                || Languages::built_in().asserts_by_name(line),
+            skip: language.bears(Mark::Skip, line),
+            focus: language.bears(Mark::Focus, line),
+            lint: language.bears(Mark::Lint, line),
+        }
+    }
 }
 
 impl<'a> Text<'a> {
     /// Takes a side of a file apart. In a file that is no test, tests begin
     /// with the first that is marked as one. `before`: it is the old side.
-    pub fn read(sides: &Sides<'_>, text: &'a str, before: bool) -> Text<'a> {
-        let languages = Languages::built_in();
-        let mut read = Text::default();
-        let Some(language) = languages.of(&sides.kind) else { return read };
-        let all: Vec<&'a str> = text.lines().map(str::trim).collect();
+    pub fn read(sides: &Sides<'_>, text: &'a str, before: bool, known: &mut Known<'a>) -> Text<'a> {
+        let Some(language) = Languages::built_in().of(&sides.kind) else { return Text::default() };
+        let lines = text.lines().map(str::trim).collect();
+        let mut read = Text { lines, language: Some(language), before, ..Text::default() };
         let mut end: Option<&str> = None;
-        for (number, line) in (1..).zip(&all) {
+        for (number, line) in (1..).zip(&read.lines) {
             let line: &'a str = line;
-            let bears = |mark: Mark| language.bears(mark, line);
             if line.is_empty() {
                 continue;
             }
+            let marks = known.entry((language.id.as_str(), line));
+            let marks = *marks.or_insert_with(|| Marks::of(language, line));
             // Some silence a lint from within a comment.
-            if bears(Mark::Lint) {
+            if marks.lint {
                 read.lints.push((number, line));
             }
             if let Some(closing) = end {
@@ -62,40 +93,51 @@ impl<'a> Text<'a> {
                 }
                 continue;
             }
-            if language.is_comment(line) {
+            if marks.is_comment {
                 continue;
             }
-            if bears(Mark::Test) {
-                let name = name(&all, number as usize - 1);
+            if marks.test {
+                let name = name(&read.lines, number as usize - 1);
                 let repeated =
                     read.tests.last().is_some_and(|it| it.name == name && number < it.line + 6);
                 if !repeated {
-                    read.tests.push(Test { name, line: number, words: HashSet::new() });
+                    read.tests.push(Test { name, line: number });
                 }
             }
             if !sides.is_test && read.tests.is_empty() {
                 continue;
             }
-            if let Some(test) = read.tests.last_mut() {
-                let words = line.split(|it: char| !it.is_alphanumeric() && it != '_');
-                let words = words.filter(|it| it.len() > 2 && *it != test.name);
-                test.words
-                    .extend(words.filter(|it| !it.starts_with(|it: char| it.is_ascii_digit())));
+            read.code.push((number, line));
+            if marks.assertion {
+                read.assertions.push(((number, line), read.tests.len().checked_sub(1)));
             }
-            if bears(Mark::Assertion) || languages.asserts_by_name(line) {
-                let test = read.tests.last().map(|it| it.name.clone());
-                read.assertions.push(((number, line), test));
-                let whole = strength::whole(&all[number as usize - 1..]);
-                read.strengths.insert(number, strength::strength(language, &whole, before));
-            }
-            if bears(Mark::Skip) {
+            if marks.skip {
                 read.skips.push((number, line));
             }
-            if bears(Mark::Focus) {
+            if marks.focus {
                 read.focus.push((number, line));
             }
         }
         read
+    }
+
+    /// How much the assertion on this line asks.
+    pub fn strength(&self, line: u64) -> Option<Strength> {
+        let whole = strength::whole(self.lines.get(line as usize - 1..)?);
+        Some(strength::strength(self.language?, &whole, self.before))
+    }
+
+    /// The words of a test's lines, without those of its name.
+    pub fn words(&self, test: &Test) -> HashSet<&'a str> {
+        let end = self.tests.iter().map(|it| it.line).find(|it| *it > test.line);
+        let from = self.code.partition_point(|it| it.0 < test.line);
+        let to = self.code.partition_point(|it| end.is_none_or(|end| it.0 < end));
+        let lines = self.code[from..to].iter();
+        let words = lines.flat_map(|it| it.1.split(|it: char| !it.is_alphanumeric() && it != '_'));
+        words
+            .filter(|it| it.len() > 2 && *it != test.name)
+            .filter(|it| !it.starts_with(|it: char| it.is_ascii_digit()))
+            .collect()
     }
 }
 
