@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use crate::gate::order;
 use crate::gate::time::Timestamp;
 
 /// What went wrong with which path.
@@ -167,13 +168,18 @@ pub fn list(path: &Path) -> Result<Vec<PathBuf>, FsError> {
     for entry in entries {
         paths.push(entry.map_err(failed("list", path))?.path());
     }
-    paths.sort();
+    order::sort(&mut paths);
     Ok(paths)
 }
 
 /// Whether a folder stands there, and no link to one.
 pub fn is_folder_itself(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Whether a symbolic link stands at the path.
+pub fn is_link_itself(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_symlink())
 }
 
 /// Whether something stands at the path; a symbolic link that leads nowhere does.

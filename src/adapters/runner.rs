@@ -24,6 +24,7 @@ use super::supervise::{Ended, Limits, Supervised, supervise};
 use crate::gate::change::{Oid, RepoPath, printable};
 use crate::gate::coverage::measured::Measured;
 use crate::gate::junit;
+use crate::gate::order;
 use crate::gate::packages::{self, Affected};
 use crate::gate::policy::{Prove, TestCommand};
 use crate::gate::preview::{PlanFile, is_plan_file, matches_stars};
@@ -250,7 +251,7 @@ pub fn environment(
             _ => (name.clone(), value.clone()),
         })
         .collect();
-    seen.sort();
+    order::sort(&mut seen);
     seen.dedup_by(|later, earlier| later.0 == earlier.0);
     seen
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::change::{Change, Commit, FileChange, LineRange, Oid, RepoPath};
 use super::signal::{Detector, Signal, Strength};
+use crate::gate::order;
 
 /// What is known about a whole change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -171,7 +172,7 @@ impl Attribution {
             ranges.extend(left.map(|lines| AttributedRange { lines, ..it.clone() }));
         }
         ranges.extend(known);
-        ranges.sort_by_key(|range| range.lines);
+        order::sort_by_key(&mut ranges, |range| range.lines);
         file.ranges = joined(ranges);
     }
 
@@ -315,7 +316,7 @@ fn mixed(
             file.ranges.extend(whole(&[part], &marks).ranges);
         }
     }
-    file.ranges.sort_by_key(|range| range.lines);
+    order::sort_by_key(&mut file.ranges, |range| range.lines);
     file.ranges = joined(file.ranges);
     file
 }

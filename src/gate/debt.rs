@@ -20,6 +20,7 @@ use super::requirement::Requirement;
 use super::requirement::approvals::{self, Prepared};
 use super::time::{Timestamp, write_length};
 use super::verdict::{Code, Finding, Level, State};
+use crate::gate::order;
 
 /// A review that is owed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,7 +166,7 @@ pub fn debts(case: &Case<'_>, evidence: &Evidence) -> Vec<Debt> {
         .filter_map(|(signed, waiver)| debt(case, evidence, signed, waiver))
         .collect();
     let due = |debt: &Debt| debt.due.map_or(i64::MAX, |due| due.0);
-    debts.sort_by_key(|debt| (due(debt), debt.record.clone()));
+    order::sort_by_key(&mut debts, |debt| (due(debt), debt.record.clone()));
     // The same waived again, because the first one ran out, is owed once.
     let mut seen = BTreeSet::new();
     debts.retain(|debt| seen.insert((debt.rule.clone(), debt.files.clone())));

@@ -13,6 +13,7 @@ use super::blame::Known;
 use super::change::{LineRange, Oid, RepoPath};
 use super::record::canonical::sha256;
 use super::recorded::{RecordedLines, Run};
+use crate::gate::order;
 
 /// The longest name or id that is taken over, in characters.
 const NAME: usize = 250;
@@ -219,7 +220,7 @@ pub fn note(commit: &Oid, known: &[&Known]) -> Option<String> {
 
 /// Ascending, without overlap: `1-10,15`.
 fn written(mut ranges: Vec<LineRange>) -> String {
-    ranges.sort();
+    order::sort(&mut ranges);
     let mut joined: Vec<LineRange> = Vec::new();
     for range in ranges {
         match joined.last_mut() {

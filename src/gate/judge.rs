@@ -10,6 +10,7 @@ use super::requirement::approvals::Prepared;
 use super::requirement::{self, Outcome};
 use super::verdict::{Code, Finding, Judged, Level, State, Verdict};
 use super::weakening::guard;
+use crate::gate::order;
 
 /// Judges a change. Cannot fail: what could not be looked up blocks, with its reason.
 pub fn judge(case: &Case<'_>, obligations: &[Obligation<'_>], evidence: &Evidence) -> Verdict {
@@ -39,7 +40,7 @@ pub fn judge(case: &Case<'_>, obligations: &[Obligation<'_>], evidence: &Evidenc
     requirement::disclosure::whole_change(case, &mut verdict);
     ledger_missing(case, evidence, &mut verdict);
     verdict.findings.extend(super::debt::findings(case, evidence));
-    verdict.findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    order::sort_by_key(&mut verdict.findings, |finding| std::cmp::Reverse(finding.level));
     verdict
 }
 
@@ -228,6 +229,6 @@ fn ledger_missing(case: &Case<'_>, evidence: &Evidence, verdict: &mut Verdict) {
 /// Adds what was found beside the rules, and keeps the order by weight.
 pub fn with_findings(mut verdict: Verdict, findings: Vec<Finding>) -> Verdict {
     verdict.findings.extend(findings);
-    verdict.findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    order::sort_by_key(&mut verdict.findings, |finding| std::cmp::Reverse(finding.level));
     verdict
 }

@@ -31,6 +31,7 @@ pub mod matching;
 pub mod mutation;
 pub mod narrow;
 pub mod obligation;
+pub mod order;
 pub mod packages;
 pub mod policy;
 pub mod preview;

@@ -12,6 +12,7 @@ use super::policy::{
 use super::requirement::Requirement;
 use super::time::Timestamp;
 use super::weakening::guard::TEST_WEAKENED;
+use crate::gate::order;
 
 /// The id of the built-in rule that guards the policy and the gate.
 pub const POLICY_CHANGE: &str = "policy-change";
@@ -231,7 +232,7 @@ fn candidates<'a>(files: &'a [FileChange], sorted: bool, rule: &Rule) -> Vec<&'a
     let Some(mut beginnings) = beginnings.filter(|_| sorted) else {
         return files.iter().collect();
     };
-    beginnings.sort();
+    order::sort(&mut beginnings);
     let mut found: Vec<&FileChange> = Vec::new();
     for beginning in &beginnings {
         let from = files.partition_point(|file| file.path.as_bytes() < beginning.as_slice());

@@ -14,6 +14,7 @@ use super::policy::Policy;
 use super::record::{Body, Content, SignatureState, SignedRecord};
 use super::signal::Signal;
 use super::verdict::{State, Verdict};
+use crate::gate::order;
 
 /// The trail of one change.
 #[derive(Clone, Debug, Serialize)]
@@ -101,7 +102,7 @@ pub fn trail(
         .filter(|signed| counting.contains_key(&signed.record.id) || is_about(case.change, signed))
         .map(|signed| record(case.policy, signed, counting.get(&signed.record.id)))
         .collect();
-    about.sort_by(|one, other| (&one.at, &one.id).cmp(&(&other.at, &other.id)));
+    order::sort_by(&mut about, |one, other| (&one.at, &one.id).cmp(&(&other.at, &other.id)));
     Trail {
         base: case.change.base.to_string(),
         head: case.change.head.to_string(),

@@ -12,6 +12,7 @@ use crate::gate::blame::{Approved, History, Known, Mark, Matched, Origin, approv
 use crate::gate::change::{LineRange, Oid, RepoPath};
 use crate::gate::evidence::Answer;
 use crate::gate::matching::match_lines;
+use crate::gate::order;
 use crate::gate::policy::{Narrow, Policy};
 use crate::gate::record::{Body, SignedRecord};
 use crate::gate::recorded::{RecordedLines, without_moved};
@@ -269,7 +270,7 @@ fn uncommitted(
     let told: Vec<&Told> = told.values().flatten().collect();
     let told = restored(&content, &told, &edits);
     edits.extend(&told);
-    edits.sort_by_key(|it| it.time);
+    order::sort_by_key(&mut edits, |it| it.time);
     for range in match_lines(&content, &open, &edits, policy.trust.reformatted) {
         let matched = if range.reformatted { Matched::Reformatted } else { Matched::Exact };
         let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);

@@ -12,6 +12,7 @@ use crate::gate::blame::Known;
 use crate::gate::change::{Oid, RepoPath};
 use crate::gate::exchange::{Row, Traced, note, parse_row, parse_trace, rows};
 use crate::gate::matching::MatchedRange;
+use crate::gate::order;
 use crate::gate::record::{Body, Record, SignedRecord};
 use crate::gate::recorded::{RecordedLines, bodies, keep};
 
@@ -88,7 +89,7 @@ fn records(
         | Body::Preview(_)
         | Body::Verdict(_) => false,
     });
-    records.sort_by(|one, other| {
+    order::sort_by(&mut records, |one, other| {
         (one.record.body.at(), &one.record.id).cmp(&(other.record.body.at(), &other.record.id))
     });
     Ok(records)

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::adapters::fs;
 use crate::adapters::git::Git;
 use crate::gate::change::{Identity, RepoPath};
+use crate::gate::order;
 use crate::gate::policy::lint::lint;
 use crate::gate::policy::{FILE_NAME, Policy};
 use crate::gate::proposal::{Proposal, Seen, propose};
@@ -229,7 +230,7 @@ fn own_keys(env: &Env, git: &Git) -> Result<Vec<(String, Option<PathBuf>)>, Erro
     keys.retain(|(line, _)| kinds.iter().any(|kind| line.starts_with(kind)));
     let rank = |line: &str| kinds.iter().position(|kind| line.starts_with(kind));
     found.retain(|(line, _)| rank(line).is_some());
-    found.sort_by_key(|(line, _)| rank(line));
+    order::sort_by_key(&mut found, |(line, _)| rank(line));
     keys.extend(found);
     Ok(keys)
 }

@@ -2,6 +2,7 @@
 
 use crate::adapters::ledger::{Found, Ledger, Wanted};
 use crate::gate::evidence::LedgerView;
+use crate::gate::order;
 
 use super::Error;
 use super::publish::ledger;
@@ -59,7 +60,7 @@ pub fn show(world: &World, id: &str) -> Result<Found, Error> {
 pub fn list(world: &World) -> Result<LedgerView, Error> {
     with_ledger(world, None, |ledger| {
         let mut view = ledger.read(&Wanted::All)?;
-        view.records.sort_by_key(|signed| std::cmp::Reverse(signed.record.body.at()));
+        order::sort_by_key(&mut view.records, |signed| std::cmp::Reverse(signed.record.body.at()));
         Ok(view)
     })
 }

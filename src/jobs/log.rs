@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::adapters::ledger::Wanted;
 use crate::gate::approval::{signer, withdrawn};
 use crate::gate::audit;
+use crate::gate::order;
 use crate::gate::policy::Policy;
 use crate::gate::record::{Body, SignedRecord, Waiver};
 use crate::gate::time::Timestamp;
@@ -56,7 +57,7 @@ pub fn entries(world: &World, limit: usize) -> Result<Vec<Value>, Error> {
         }
     }
     // Times are RFC 3339 in UTC, so that their texts sort as they do.
-    entries.sort_by(|one, other| text(other, "at").cmp(text(one, "at")));
+    order::sort_by(&mut entries, |one, other| text(other, "at").cmp(text(one, "at")));
     entries.truncate(limit);
     in_force.extend(entries);
     Ok(in_force)

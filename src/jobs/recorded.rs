@@ -10,6 +10,7 @@ use crate::gate::blame::Known;
 use crate::gate::change::{Change, FileChange, LineRange, Oid, RepoPath};
 use crate::gate::matching::{MatchedRange, match_lines};
 use crate::gate::narrow::Written;
+use crate::gate::order;
 use crate::gate::record::{Record, SignatureState, SignedRecord};
 use crate::gate::recorded::{
     self, RecordedLines, bodies, keep, locate, new_lines, relocate, without_moved,
@@ -75,7 +76,7 @@ pub fn staged(
         let told: Vec<&Told> = told.into_iter().flatten().collect();
         let told = restored(&content, &told, recorded);
         let mut edits: Vec<&TracedEdit> = recorded.iter().copied().chain(&told).collect();
-        edits.sort_by_key(|it| it.time);
+        order::sort_by_key(&mut edits, |it| it.time);
         kept.extend(keep(
             &file.path,
             &content,

@@ -8,6 +8,7 @@ use crate::adapters::git::Detail;
 use crate::adapters::told::{self, ToldStore};
 use crate::adapters::traces::{self, Limits, Notes, Traces, Wanted};
 use crate::gate::change::RepoPath;
+use crate::gate::order;
 use crate::gate::time::Timestamp;
 use crate::gate::told::lines::{Told, added, folded_path_key, once, path_key};
 
@@ -73,7 +74,7 @@ pub fn uncommitted(world: &World) -> Result<(Vec<Row>, Notes), Error> {
     }
     let mut notes = found.notes;
     notes.skipped += skipped;
-    rows.sort_by(|one, other| one.0.cmp(&other.0));
+    order::sort_by(&mut rows, |one, other| one.0.cmp(&other.0));
     Ok((rows.into_iter().map(|(_, row)| row).collect(), notes))
 }
 

@@ -23,6 +23,7 @@ use crate::gate::change::{Change, Oid, RepoPath, printable};
 use crate::gate::evidence::{Deferred, Evidence, MergeResult};
 use crate::gate::junit;
 use crate::gate::obligation::obligations;
+use crate::gate::order;
 use crate::gate::packages::Affected;
 use crate::gate::policy::{Accept, Policy, Stage, TestCommand, Tier};
 use crate::gate::proof::{Source, subject};
@@ -277,7 +278,7 @@ pub fn run_for_push(
     if plan.tests.is_empty() {
         return Ok(None);
     }
-    plan.tests.sort_by_key(|planned| planned.test.tier);
+    order::sort_by_key(&mut plan.tests, |planned| planned.test.tier);
     let budget = push_budget(&world.git)?;
     let may_defer = |planned: &Planned| stage == Stage::Push && planned.test.tier == Tier::Slow;
     let mut deferred = Deferred::new();

@@ -24,6 +24,7 @@ use super::fs::{self, FsError};
 use super::git::{Git, GitError, cached_tree};
 use super::process::{Call, Output, ProcessError};
 use crate::gate::change::{Entry, Oid, RepoPath, printable};
+use crate::gate::order;
 use crate::gate::record::canonical::sha256;
 
 /// How many slots a repository can have at once.
@@ -522,7 +523,7 @@ impl<'a> Part<'a> {
                 modified.push(path);
             }
         }
-        modified.sort();
+        order::sort(&mut modified);
         Ok(modified)
     }
 

@@ -10,6 +10,7 @@ use std::io::{BufRead, Read};
 
 use super::{Call, Git, GitError, Revisions, Start, unexpected};
 use crate::gate::change::{Change, Entry, FileChange, LineRange, Oid, RepoPath};
+use crate::gate::order;
 
 /// How much of a difference is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +143,7 @@ impl Git {
             }
         })?;
         // git sorts a path as a tree does (`a/` as if it ended in `/`).
-        files.sort_by(|one, other| one.path.cmp(&other.path));
+        order::sort_by(&mut files, |one, other| one.path.cmp(&other.path));
         Ok(files)
     }
 }

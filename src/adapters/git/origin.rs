@@ -5,6 +5,7 @@ use std::io::{BufRead, Read};
 
 use super::{Call, Git, GitError, objects, unexpected};
 use crate::gate::change::{Commit, LineRange, Oid, RepoPath};
+use crate::gate::order;
 
 /// The longest record that git prints here: a path of its own limit, quoted.
 const RECORD_LIMIT: u64 = 256 << 10;
@@ -142,7 +143,7 @@ impl Git {
             }
             Ok(())
         })?;
-        lines.sort();
+        order::sort(&mut lines);
         Ok(lines)
     }
 }

@@ -14,6 +14,7 @@ use super::config::{Config, SECTIONS};
 use super::objects::hex_sha256;
 use crate::adapters::env::Env;
 use crate::adapters::fs;
+use crate::gate::order;
 use crate::gate::time::Timestamp;
 
 /// The arguments that list the configuration with the place of every entry.
@@ -111,7 +112,7 @@ fn text(env: &Env, common_dir: &Path, printed: &[u8]) -> Option<String> {
         files.extend(included(env, &file, entry)?);
         files.push(file);
     }
-    files.sort();
+    order::sort(&mut files);
     files.dedup();
     for file in files {
         if fs::changed_since(&file, Timestamp(env.now.0 - TICK)) {

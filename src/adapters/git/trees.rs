@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{Git, Kind};
 use crate::gate::change::{Entry, FileChange, Oid, RepoPath};
+use crate::gate::order;
 
 /// As many trees are read, on both sides together: beyond, git is faster.
 const TREES: usize = 256;
@@ -39,7 +40,7 @@ impl Git {
         if old != new {
             comparison.folder(&[], Some(old), Some(new))?;
         }
-        comparison.files.sort_by(|one, other| one.path.cmp(&other.path));
+        order::sort_by(&mut comparison.files, |one, other| one.path.cmp(&other.path));
         Some(comparison.files)
     }
 }

@@ -542,7 +542,7 @@ fn unsized_files(files: Vec<(RepoPath, Entry)>) -> Vec<Listed> {
 /// away from the one under the right name.
 fn pair(mut files: Vec<Listed>) -> (Vec<Pair>, Vec<String>) {
     // A record comes right before its signature.
-    files.sort_by(|one, other| one.path.cmp(&other.path));
+    files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
     let mut complete: Vec<Pair> = Vec::with_capacity(files.len());
     let mut strange = Vec::new();
     for Listed { path, entry, size } in files {

@@ -27,6 +27,7 @@ use super::git::{Git, Layout};
 use super::sqlite;
 use super::store::Store;
 use crate::gate::change::RepoPath;
+use crate::gate::order;
 use crate::gate::time::Timestamp;
 use crate::gate::trace::place::Places;
 use crate::gate::trace::source::{
@@ -186,7 +187,7 @@ pub fn read(env: &Env, git: &Git, store: &Store, wanted: &Wanted<'_>) -> Traces 
     };
     let mut index = Index::load(store, &trees);
     let mut files = find(env, &trees, wanted.since, &mut reading.notes);
-    files.sort_by_key(|it| std::cmp::Reverse(it.plain.modified));
+    order::sort_by_key(&mut files, |it| std::cmp::Reverse(it.plain.modified));
     reading.notes.left += files.len().saturating_sub(wanted.limits.files) as u64;
     files.truncate(wanted.limits.files);
     for file in &files {
@@ -596,7 +597,7 @@ impl Reading {
                 self.notes.unreadable += 1;
             }
         }
-        edits.sort_by_key(|it| it.edit.time);
+        order::sort_by_key(&mut edits, |it| it.edit.time);
         edits
     }
 

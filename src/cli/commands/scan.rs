@@ -6,6 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{Output, Style};
 use crate::cli::{Context, unsupported};
 use crate::gate::change::printable;
+use crate::gate::order;
 use crate::jobs::scan::{self, Row, Summary, Which};
 use crate::jobs::{Error, ErrorKind};
 
@@ -115,7 +116,7 @@ fn summarise(output: &Output, summary: &Summary) {
     }
     output.say("\nagent               commits");
     let mut agents: Vec<_> = agents.iter().collect();
-    agents.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    order::sort_by_key(&mut agents, |(_, count)| std::cmp::Reverse(**count));
     for (agent, count) in agents {
         output.say(&format!("{agent:<18} {count:>8}"));
     }

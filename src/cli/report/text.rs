@@ -4,6 +4,7 @@
 use super::Report;
 use crate::cli::output::{Output, Style};
 use crate::gate::change::{RepoPath, printable};
+use crate::gate::order;
 use crate::gate::policy::{Mode, Stage};
 use crate::gate::verdict::{Code, Finding, Judged, Level, State};
 
@@ -101,7 +102,7 @@ fn shown<'a>(output: &Output, report: &'a Report<'_>) -> Vec<&'a Finding> {
         .iter()
         .filter(|finding| finding.level > Level::Note || !output.quiet)
         .collect();
-    findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    order::sort_by_key(&mut findings, |finding| std::cmp::Reverse(finding.level));
     findings
 }
 

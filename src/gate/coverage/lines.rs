@@ -2,6 +2,7 @@
 //! hundred kilobytes.
 
 use crate::gate::change::LineRange;
+use crate::gate::order;
 
 /// The largest number of a line.
 const MAX_LINE: u64 = 1 << 26;
@@ -83,7 +84,7 @@ impl Lines {
         if !self.unsorted {
             return;
         }
-        self.chunks.sort_by_key(|chunk| chunk.number);
+        order::sort_by_key(&mut self.chunks, |chunk| chunk.number);
         self.chunks.dedup_by(|later, earlier| {
             let same = later.number == earlier.number;
             if same {

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::lines::Lines;
 use super::{Format, Report};
 use crate::gate::change::{Entry, RepoPath};
+use crate::gate::order;
 
 /// The tree that was tested, as far as names of files go.
 #[derive(Debug)]
@@ -249,7 +250,7 @@ fn known_folders(report: &Report, folder: Option<&[u8]>, tree: &Tree<'_>) -> Vec
     } else if !folders.contains(&Vec::new()) && folders.iter().all(|it| !tree.has_any(it)) {
         folders.push(Vec::new());
     }
-    folders.sort();
+    order::sort(&mut folders);
     folders.dedup();
     folders
 }

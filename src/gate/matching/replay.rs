@@ -14,6 +14,7 @@ use similar::DiffOp;
 use super::super::diff;
 use super::super::trace::TracedEdit;
 use super::{COMPARED, PAIRS, PLACES, is_telling, key, length_of_run, plain, start_of_run};
+use crate::gate::order;
 
 /// The most lines that one line is wrapped into, or joined of.
 const WRAPPED: usize = 24;
@@ -392,7 +393,7 @@ impl<'a> Replay<'a> {
                 pairs.push((length, certain, line, at));
             }
         }
-        pairs.sort_by(|a, b| b.0.cmp(&a.0).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));
+        order::sort_by(&mut pairs, |a, b| b.0.cmp(&a.0).then(a.2.cmp(&b.2)).then(a.3.cmp(&b.3)));
         for sure in [true, false] {
             for (_, certain, line, at) in &pairs {
                 let free = found[*line].is_none() && !taken[*at] && self.may_be(edit, *line, *at);

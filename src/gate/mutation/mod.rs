@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::change::{LineRange, RepoPath, printable};
 use super::proof::{Proof, Result as ProofResult, Source};
+use crate::gate::order;
 
 /// How many ranges of lines with surviving mutants a proof names.
 const MAX_SURVIVORS: usize = 100;
@@ -139,7 +140,7 @@ pub fn conclude(subject: &str, sources: &[Source], report: Result<Vec<Mutant>, S
 
 /// Lines in order, those that touch as one range.
 fn joined(mut places: Vec<(RepoPath, LineRange)>) -> Vec<(RepoPath, LineRange)> {
-    places.sort();
+    order::sort(&mut places);
     let mut joined: Vec<(RepoPath, LineRange)> = Vec::new();
     for (path, lines) in places {
         match joined.last_mut() {

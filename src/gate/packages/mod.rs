@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::change::{RepoPath, printable};
 use super::evidence::Answer;
 use super::policy::Globs;
+use crate::gate::order;
 
 mod cargo;
 mod go;
@@ -106,7 +107,7 @@ impl Selection {
             Ecosystem::Go => go::read(&manifests)?,
             Ecosystem::Python => python::read(&manifests)?,
         };
-        packages.sort_by(|one, other| one.folder.cmp(&other.folder));
+        order::sort_by(&mut packages, |one, other| one.folder.cmp(&other.folder));
         if packages.is_empty() {
             return Err(format!("no {} package was found", self.ecosystem.word()));
         }

@@ -16,6 +16,7 @@ use super::error::{PolicyError, Text};
 use super::file::{self, Action, Engine, ExpectedVerdict, Word};
 use super::key::{is_fingerprint, sha256_hex};
 use super::*;
+use crate::gate::order;
 
 /// The version that `min_version` is compared with.
 const OURS: &str = env!("CARGO_PKG_VERSION");
@@ -108,7 +109,7 @@ impl Policy {
     /// The first thing that is wrong in any of them.
     pub fn with_nested(mut self, files: &[(RepoPath, String)]) -> Result<Policy, PolicyError> {
         let mut files = files.iter().collect::<Vec<_>>();
-        files.sort();
+        order::sort(&mut files);
         let mut sums = vec![(self.source.sha256.clone().unwrap_or_default(), FILE_NAME.to_owned())];
         for (path, text) in files {
             let from = path.to_display();

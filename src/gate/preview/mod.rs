@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::time::Timestamp;
+use crate::gate::order;
 
 mod apply;
 mod cloudformation;
@@ -246,7 +247,7 @@ impl Collector {
     fn finish(mut self) -> Preview {
         self.preview.counts.places = places(&self.spots);
         let rows = &mut self.preview.rows;
-        rows.sort_by(|one, other| {
+        order::sort_by(rows, |one, other| {
             let key = |row: &Row| (row.action, !row.uncertain);
             key(one).cmp(&key(other)).then_with(|| one.address.cmp(&other.address))
         });

@@ -4,6 +4,7 @@
 //! character as itself except those that JSON must escape, one final newline.
 //! (RFC 8785 without its numbers: integers are all we write.)
 
+use crate::gate::order;
 use serde_json::Value;
 
 /// A value that has no canonical text.
@@ -161,7 +162,7 @@ pub(super) fn write_value(value: &Value, text: &mut String) -> Result<(), NotCan
         // The map's own order depends on how serde_json was built.
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(key, _)| key.as_bytes());
+            order::sort_by_key(&mut members, |(key, _)| key.as_bytes());
             text.push('{');
             for (index, (key, member)) in members.into_iter().enumerate() {
                 if index > 0 {

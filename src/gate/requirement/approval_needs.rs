@@ -12,6 +12,7 @@ use crate::gate::approval::{
 use crate::gate::change::{Oid, RepoPath};
 use crate::gate::evidence::{BlobMerge, Evidence, Merged, Need};
 use crate::gate::obligation::{Case, Obligation};
+use crate::gate::order;
 use crate::gate::policy::Carry;
 use crate::gate::record::{Body, FileDelta, Judgement, SignedRecord};
 
@@ -41,7 +42,7 @@ pub fn further_needs(
     if records.is_empty() {
         return BTreeSet::new();
     }
-    records.sort_by_key(|(_, judgement)| std::cmp::Reverse(judgement.by.at));
+    order::sort_by_key(&mut records, |(_, judgement)| std::cmp::Reverse(judgement.by.at));
     let deltas = deltas(case, evidence);
     let mut asking = Asking {
         case,

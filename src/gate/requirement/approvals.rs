@@ -11,6 +11,7 @@ use crate::gate::approval::{
 use crate::gate::change::{Commit, FileChange, Oid, RepoPath, printable};
 use crate::gate::evidence::{Evidence, LedgerView};
 use crate::gate::obligation::{Case, Obligation};
+use crate::gate::order;
 use crate::gate::policy::{ApprovalRule, UnverifiedAuthors};
 use crate::gate::record::{Body, FileDelta, Judgement, SignedRecord};
 use crate::gate::time::Timestamp;
@@ -283,7 +284,9 @@ pub fn earlier<'a>(
             known.push(Earlier { record, person, at, approved, cover });
         }
     }
-    found.values_mut().for_each(|it| it.sort_by_key(|earlier| std::cmp::Reverse(earlier.at)));
+    for earlier in found.values_mut() {
+        order::sort_by_key(earlier, |it| std::cmp::Reverse(it.at));
+    }
     found
 }
 

@@ -16,6 +16,7 @@ use crate::gate::coverage::measured::{Measured, MeasuredFile, kind_of, write_ran
 use crate::gate::evidence::{Answer, Evidence};
 use crate::gate::language::Languages;
 use crate::gate::obligation::{Case, Obligation};
+use crate::gate::order;
 use crate::gate::policy::{Policy, TestCommand};
 use crate::gate::record::Run;
 use crate::gate::requirement::Requirement;
@@ -471,7 +472,7 @@ fn with_code(kind: &str, lines: Vec<LineRange>, text: Option<&str>) -> Vec<LineR
 
 /// The same lines in order, neighbours put together.
 fn joined(mut ranges: Vec<LineRange>) -> Vec<LineRange> {
-    ranges.sort();
+    order::sort(&mut ranges);
     let mut result: Vec<LineRange> = Vec::with_capacity(ranges.len());
     for range in ranges {
         match result.last_mut() {

@@ -6,6 +6,7 @@ use super::{Outcome, approvals};
 use crate::gate::change::printable;
 use crate::gate::evidence::{Evidence, LedgerView};
 use crate::gate::obligation::{Case, Obligation};
+use crate::gate::order;
 use crate::gate::policy::{ApprovalRule, Carry, Policy, Presence, PreviewCommand, PreviewProtect};
 use crate::gate::preview::{Action, Preview, Row, evaluable, matches_stars, summary};
 use crate::gate::record::{Body, PreviewRecord};
@@ -160,7 +161,7 @@ pub fn shown<'e>(
             | Requirement::Disclosure => &[],
         })
         .collect();
-    names.sort();
+    order::sort(&mut names);
     names.dedup();
     let commands = names.into_iter().filter_map(|name| case.policy.previews.get(name));
     commands
@@ -375,8 +376,10 @@ fn standing<'e>(
             },
         }
     }
-    counted.sort_by_key(|it| std::cmp::Reverse((made(it.record), it.record.by.at, it.id)));
-    refused.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    order::sort_by_key(&mut counted, |it| {
+        std::cmp::Reverse((made(it.record), it.record.by.at, it.id))
+    });
+    order::sort_by_key(&mut refused, |(at, _)| std::cmp::Reverse(*at));
     (counted, refused.into_iter().map(|(_, refused)| refused).collect())
 }
 

@@ -15,6 +15,7 @@ use super::super::record::{Body, FileDelta, Judgement, Side, SignedRecord};
 use super::super::requirement::Requirement;
 use super::super::requirement::approvals::{Prepared, counted};
 use super::super::time::Timestamp;
+use crate::gate::order;
 
 /// Somebody's approval that lists a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -94,7 +95,7 @@ pub fn standing(
         let entries: Vec<&ApprovalRule> = asking.iter().map(|(_, entry, _)| *entry).collect();
         let of = |it: &Approved<'_>| it.of(delta, &entries, &situation);
         let mut earlier: Vec<Earlier> = approvals.iter().filter_map(of).collect();
-        earlier.sort_by(|one, other| {
+        order::sort_by(&mut earlier, |one, other| {
             (other.covers, other.at, &one.record).cmp(&(one.covers, one.at, &other.record))
         });
         let own = approvals.iter().any(|it| {

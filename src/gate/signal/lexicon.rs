@@ -4,6 +4,7 @@
 //! "GLM-5 via Crush", and in older projects a person. A text names an agent
 //! for certain if nothing but words of this trade stands in it.
 
+use crate::gate::order;
 use fnv::FnvHashMap;
 
 /// How a word points to an agent.
@@ -195,7 +196,7 @@ impl Lexicon {
         }
         let list = self.phrases.entry(first).or_default();
         list.push(Phrase { rest: words.collect(), agent, class });
-        list.sort_by_key(|phrase| std::cmp::Reverse(phrase.rest.len()));
+        order::sort_by_key(list, |phrase| std::cmp::Reverse(phrase.rest.len()));
     }
 
     /// Reads a text; `None` if it names nothing.

@@ -6,6 +6,7 @@
 //! `file:///home/ana/shop`. All are compared part by part.
 
 use crate::gate::change::RepoPath;
+use crate::gate::order;
 
 /// The work trees of one repository.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +38,7 @@ impl Places {
         let windows = roots.iter().any(|root| Spelled::absolute(root).is_some_and(|it| it.windows));
         let mut places = Places { roots: Vec::new(), aliases: Vec::new(), ignore_case, windows };
         places.roots = roots.into_iter().filter_map(|root| places.spelled(root)).collect();
-        places.roots.sort_by_key(|it| std::cmp::Reverse(it.parts.len()));
+        order::sort_by_key(&mut places.roots, |it| std::cmp::Reverse(it.parts.len()));
         places
     }
 

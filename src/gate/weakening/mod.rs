@@ -20,6 +20,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use super::change::{LineRange, RepoPath, printable};
 use super::diff;
 use super::language::Languages;
+use crate::gate::order;
 use strength::Strength;
 use text::{Known, Line, Test, Text};
 
@@ -98,7 +99,7 @@ pub fn weakened(files: &[Sides<'_>]) -> Vec<Weakened> {
     snapshots(&files, &mut found);
     let sides: Vec<&Sides<'_>> = files.iter().map(|it| it.sides).collect();
     found.extend(threshold::loosened(&sides));
-    found.sort_by(|one, other| (&one.path, one.line).cmp(&(&other.path, other.line)));
+    order::sort_by(&mut found, |one, other| (&one.path, one.line).cmp(&(&other.path, other.line)));
     found
 }
 
