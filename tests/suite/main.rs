@@ -45,6 +45,7 @@ mod proofs;
 mod real_projects;
 mod receiving;
 mod record;
+mod refs;
 mod required_tests;
 mod review;
 mod runner;

@@ -23,6 +23,7 @@ mod notes;
 mod objects;
 mod origin;
 mod push;
+mod ref_files;
 mod refs;
 mod remembered;
 mod remote;
@@ -168,7 +169,10 @@ pub struct Git {
     walk: Mutex<Option<start::Walk>>,
     /// Blobs that were read and are read again.
     kept: Mutex<objects::Kept>,
-    objects: OnceLock<Option<Mutex<git2::Repository>>>,
+    /// Reads objects in process.
+    objects: OnceLock<Option<Mutex<git2::Odb<'static>>>>,
+    /// Writes them.
+    writer: OnceLock<Option<Mutex<git2::Repository>>>,
 }
 
 impl std::fmt::Debug for Git {
@@ -243,6 +247,7 @@ impl Git {
             walk: Mutex::default(),
             kept: Mutex::default(),
             objects: OnceLock::new(),
+            writer: OnceLock::new(),
         }))
     }
 
@@ -308,6 +313,7 @@ impl Git {
             walk: Mutex::default(),
             kept: Mutex::default(),
             objects: OnceLock::new(),
+            writer: OnceLock::new(),
         })
     }
 

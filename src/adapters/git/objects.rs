@@ -108,34 +108,48 @@ impl Kept {
 }
 
 impl Git {
-    /// The in-process engine; `None` where it cannot open this repository.
-    pub(super) fn engine(&self) -> Option<&Mutex<git2::Repository>> {
-        let open = || {
-            // A quarantine's objects are seen only from the environment. Else the
-            // environment is left alone: libgit2 would read the whole index
-            // that a hook's names, and fail on the kinds it does not know.
-            let quarantine = match self.surroundings {
-                Surroundings::Inherited => self.surroundings.variable("GIT_OBJECT_DIRECTORY"),
-                Surroundings::Own(_) => None,
-            };
-            let flags = match quarantine {
-                Some(_) => git2::RepositoryOpenFlags::FROM_ENV,
-                None => git2::RepositoryOpenFlags::NO_SEARCH,
-            };
-            // git does not hash again what it reads either, and is asked where this fails.
-            git2::opts::strict_hash_verification(false);
-            let none: [&std::ffi::OsStr; 0] = [];
-            git2::Repository::open_ext(&self.layout().git_dir, flags, none).ok().map(Mutex::new)
+    /// The in-process engine; `None` where it cannot read this repository's objects.
+    ///
+    /// It sees objects alone: no configuration, ref, index or attribute is read.
+    pub(super) fn engine(&self) -> Option<&Mutex<git2::Odb<'static>>> {
+        self.objects.get_or_init(|| self.open_objects().map(Mutex::new)).as_ref()
+    }
+
+    fn open_objects(&self) -> Option<git2::Odb<'static>> {
+        // git does not hash again what it reads either, and is asked where this fails.
+        git2::opts::strict_hash_verification(false);
+        let objects = git2::Odb::new_ext(self.object_format()).ok()?;
+        // A quarantine's objects are seen only from the environment.
+        let (folder, alternates) = match self.surroundings {
+            Surroundings::Inherited => (
+                self.surroundings.variable("GIT_OBJECT_DIRECTORY"),
+                self.surroundings.variable("GIT_ALTERNATE_OBJECT_DIRECTORIES"),
+            ),
+            Surroundings::Own(_) => (None, None),
         };
-        self.objects.get_or_init(open).as_ref()
+        let folder = match folder {
+            Some(folder) => self.dir.join(folder),
+            None => self.layout().common_dir.join("objects"),
+        };
+        objects.add_disk_alternate(folder.to_str()?).ok()?;
+        let alternates = alternates.unwrap_or_default();
+        // A path with the separator in it stands in quotes: git knows how to read it.
+        let alternates = alternates.to_str().filter(|it| !it.contains('"'))?;
+        for folder in std::env::split_paths(alternates).filter(|it| !it.as_os_str().is_empty()) {
+            objects.add_disk_alternate(self.dir.join(folder).to_str()?).ok()?;
+        }
+        Some(objects)
+    }
+
+    fn object_format(&self) -> git2::ObjectFormat {
+        match self.layout().sha256 {
+            true => git2::ObjectFormat::Sha256,
+            false => git2::ObjectFormat::Sha1,
+        }
     }
 
     pub(super) fn engine_id(&self, oid: &Oid) -> Option<git2::Oid> {
-        let format = match self.layout().sha256 {
-            true => git2::ObjectFormat::Sha256,
-            false => git2::ObjectFormat::Sha1,
-        };
-        git2::Oid::from_str_ext(oid.as_str(), format).ok()
+        git2::Oid::from_str_ext(oid.as_str(), self.object_format()).ok()
     }
 
     /// Returns an object's kind and bytes; an absent or larger one is an error that names it.
@@ -163,24 +177,22 @@ impl Git {
         limit: u64,
         small: bool,
     ) -> Result<Option<(Kind, Vec<u8>)>, GitError> {
-        let Some(Ok(repository)) = self.engine().map(Mutex::lock) else { return Ok(None) };
-        let (Ok(odb), Some(id)) = (repository.odb(), self.engine_id(oid)) else {
-            return Ok(None);
-        };
+        let Some(Ok(objects)) = self.engine().map(Mutex::lock) else { return Ok(None) };
+        let Some(id) = self.engine_id(oid) else { return Ok(None) };
         if !small {
-            let Ok((size, _)) = odb.read_header(id) else { return Ok(None) };
+            let Ok((size, _)) = objects.read_header(id) else { return Ok(None) };
             within(oid, size as u64, limit)?;
         }
-        let Ok(object) = odb.read(id) else { return Ok(None) };
+        let Ok(object) = objects.read(id) else { return Ok(None) };
         within(oid, object.len() as u64, limit)?;
         Ok(Kind::of(object.kind()).map(|kind| (kind, object.data().to_vec())))
     }
 
     /// Whether the engine sees a commit under this id; "no" may be its ignorance.
     pub(super) fn is_commit(&self, oid: &Oid) -> bool {
-        let Some(Ok(repository)) = self.engine().map(Mutex::lock) else { return false };
-        let (Ok(odb), Some(id)) = (repository.odb(), self.engine_id(oid)) else { return false };
-        odb.read_header(id).is_ok_and(|(_, kind)| kind == git2::ObjectType::Commit)
+        let Some(Ok(objects)) = self.engine().map(Mutex::lock) else { return false };
+        let Some(id) = self.engine_id(oid) else { return false };
+        objects.read_header(id).is_ok_and(|(_, kind)| kind == git2::ObjectType::Commit)
     }
 
     fn plumbing_object(&self, oid: &Oid, limit: u64) -> Result<(Kind, Vec<u8>), GitError> {

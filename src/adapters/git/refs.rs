@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::PoisonError;
 
+use super::ref_files::{End, RefFiles};
 use super::{Git, GitError, unexpected};
 use crate::gate::change::Oid;
 
@@ -84,7 +85,7 @@ impl Git {
     /// [`Git::reference`] and [`Git::symbolic`] need not ask for each.
     pub fn look_up(&self, names: &[String]) -> Result<(), GitError> {
         self.known().retain(|name, _| !names.contains(name));
-        if let Some(known) = self.engine_refs(names) {
+        if let Some(known) = self.refs_in_files(names) {
             self.known().extend(known);
             return Ok(());
         }
@@ -117,29 +118,20 @@ impl Git {
 
     /// The same in process, where refs are files and each of these is whole or
     /// not there; `None`: git has to say.
-    fn engine_refs(&self, names: &[String]) -> Option<Known> {
-        let repository = self.engine().filter(|_| !self.layout().reftable)?.lock().ok()?;
+    fn refs_in_files(&self, names: &[String]) -> Option<Known> {
+        if self.layout().reftable {
+            return None;
+        }
+        let mut files = RefFiles::below(&self.layout().common_dir);
         let mut known = Known::new();
         for name in names {
-            let reference = match repository.find_reference(name) {
-                Ok(reference) => reference,
-                Err(error) if error.code() == git2::ErrorCode::NotFound => {
-                    known.entry(name.clone()).or_insert(None);
-                    continue;
-                }
-                Err(_) => return None,
+            let Some(End { name: last, names }) = files.follow(name)? else {
+                known.entry(name.clone()).or_insert(None);
+                continue;
             };
-            let end = reference.resolve().ok()?;
-            let names = Oid::parse(&end.target()?.to_string())?;
-            if reference.kind() == Some(git2::ReferenceType::Symbolic) {
-                let target = end.name().ok()?.to_owned();
-                let end = KnownRef { names: names.clone(), symbolic: None };
-                known.insert(target.clone(), Some(end));
-                let symbolic = Some(target);
-                known.insert(name.clone(), Some(KnownRef { names, symbolic }));
-            } else {
-                known.insert(name.clone(), Some(KnownRef { names, symbolic: None }));
-            }
+            let symbolic = (last != *name).then(|| last.clone());
+            known.insert(last, Some(KnownRef { names: names.clone(), symbolic: None }));
+            known.insert(name.clone(), Some(KnownRef { names, symbolic }));
         }
         Some(known)
     }

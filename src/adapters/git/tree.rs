@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use super::{Git, GitError, Kind, unexpected};
+use super::{Git, GitError, Kind, Surroundings, unexpected};
 use crate::gate::change::{Entry, Oid, RepoPath};
+use crate::gate::order;
 use crate::gate::time::Timestamp;
 
 /// A commit that countersign makes on its own behalf, on the ledger.
@@ -34,9 +35,25 @@ impl Git {
 
     /// `None`: the engine cannot open this repository, or not write there.
     fn engine_write(&self, kind: Kind, bytes: &[u8]) -> Option<Oid> {
-        let repository = self.engine().map(Mutex::lock)?.ok()?;
-        let id = repository.odb().ok()?.write(kind.engine(), bytes).ok()?;
+        let writer = self.writer.get_or_init(|| self.open_writer().map(Mutex::new));
+        let id = writer.as_ref()?.lock().ok()?.odb().ok()?.write(kind.engine(), bytes).ok()?;
         Oid::parse(&id.to_string())
+    }
+
+    fn open_writer(&self) -> Option<git2::Repository> {
+        // A quarantine is known only from the environment. Else the environment
+        // is left alone: libgit2 would read the whole index that a hook's names,
+        // and fail on the kinds it does not know.
+        let quarantine = match self.surroundings {
+            Surroundings::Inherited => self.surroundings.variable("GIT_OBJECT_DIRECTORY"),
+            Surroundings::Own(_) => None,
+        };
+        let flags = match quarantine {
+            Some(_) => git2::RepositoryOpenFlags::FROM_ENV,
+            None => git2::RepositoryOpenFlags::NO_SEARCH,
+        };
+        let none: [&std::ffi::OsStr; 0] = [];
+        git2::Repository::open_ext(&self.layout().git_dir, flags, none).ok()
     }
 
     fn plumbing_write(&self, kind: Kind, bytes: &[u8]) -> Result<Oid, GitError> {
@@ -132,7 +149,7 @@ fn tree_bytes(entries: &BTreeMap<Vec<u8>, Entry>) -> Vec<u8> {
         key.extend((entry.mode == FOLDER).then_some(b'/'));
         key
     };
-    sorted.sort_by_key(key);
+    order::sort_by_key(&mut sorted, key);
     let mut bytes = Vec::new();
     for (name, entry) in sorted {
         bytes.extend_from_slice(format!("{:o} ", entry.mode).as_bytes());
