@@ -43,7 +43,7 @@ fn fill(repo: &TestRepo) {
     repo.git(&["symbolic-ref", "refs/links/one", "refs/remotes/origin/HEAD"]);
 }
 
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "refs/heads/main",
     "refs/heads/packed",
     "refs/heads/both",
@@ -56,6 +56,7 @@ const NAMES: [&str; 12] = [
     "refs/tags/v1",
     "refs/remotes/origin/main",
     "refs/remotes/origin/HEAD",
+    "refs/links/one",
 ];
 
 #[test]

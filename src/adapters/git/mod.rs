@@ -3,9 +3,9 @@
 //! git's own plumbing is the truth: configuration, lists of refs, lines that
 //! differ and walks are always asked of git, with one process for a question and
 //! never one for a commit. `git2`, at home only here, reads and writes objects by
-//! id in process, and reads single refs that are files; what it cannot open goes
-//! through plumbing as well, so that its refusal is never taken for an empty
-//! answer. Which files differ between two trees is told from the trees as far as
+//! id in process; what it cannot open goes through plumbing as well, so that its
+//! refusal is never taken for an empty answer. Single refs are read from their
+//! files, as far as those are as git writes them. Which files differ between two trees is told from the trees as far as
 //! they are as git writes them. The hooks of a commit remember what git told of
 //! its configuration, for as long as none of its files changes.
 
@@ -36,6 +36,9 @@ use std::ffi::OsString;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
+
+// It is there to be linked.
+use libz_sys as _;
 
 pub use annotate::{Annotated, AnnotatedCommit, AnnotatedLine};
 pub use commits::Revisions;
