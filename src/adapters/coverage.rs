@@ -11,6 +11,7 @@ use crate::gate::coverage::Reader;
 use crate::gate::coverage::lines::Lines;
 use crate::gate::coverage::measured::Measured;
 use crate::gate::coverage::place::{Tree, placed};
+use crate::gate::order;
 
 /// A report with more bytes is not read.
 const MAX_REPORT: u64 = 1 << 30;
@@ -44,7 +45,7 @@ pub fn read(
         let folder = path.strip_prefix(&checkout).ok().and_then(Path::parent).map(bytes_of);
         unclear.extend(placed(report, folder.as_deref(), &tree, &mut lines));
     }
-    let change: BTreeSet<&RepoPath> = change.iter().collect();
+    let change: BTreeSet<&RepoPath> = order::set(change.iter());
     let mut measured = Measured::keep(&lines, &files, &change);
     measured.formats = formats;
     measured.add_unclear(unclear);

@@ -801,7 +801,7 @@ impl<'a> Attempt<'a> {
             return Ok(None);
         }
         let reports: BTreeSet<PathBuf> =
-            patterns.iter().flat_map(|pattern| self.reports(pattern)).collect();
+            order::set(patterns.iter().flat_map(|pattern| self.reports(pattern)));
         let reports: Vec<PathBuf> = reports.into_iter().collect();
         coverage::read(self.slot, &reports, self.order.files).map(Some)
     }

@@ -98,7 +98,7 @@ pub fn attribute(
 ) -> Attribution {
     let mixture = mixture(&signals);
     let by_commit: BTreeMap<&Oid, &[Signal]> =
-        signals.iter().filter(|it| !it.1.is_empty()).map(|it| (&it.0, it.1.as_slice())).collect();
+        order::map(signals.iter().filter(|it| !it.1.is_empty()).map(|it| (&it.0, it.1.as_slice())));
     let all: Vec<&Signal> = signals.iter().flat_map(|(_, signals)| signals).collect();
     let touching = touching(&by_commit, origins);
     let files = change
@@ -161,7 +161,7 @@ impl Attribution {
         if found.is_empty() {
             return;
         }
-        let agents: BTreeSet<&String> = found.iter().map(|it| &it.agent).collect();
+        let agents: BTreeSet<&String> = order::set(found.iter().map(|it| &it.agent));
         self.add_touched(path, agents.into_iter().cloned().collect());
         let Some(file) = self.files.get_mut(path).filter(|_| !added.is_empty()) else { return };
         // A line that a stronger mark covers stays with it.

@@ -52,7 +52,7 @@ pub fn needs(case: &Case<'_>, ledger: &LedgerView) -> BTreeSet<Need> {
             continue;
         }
         let listed: BTreeSet<RepoPath> =
-            waiver.content.files.iter().map(|file| file.path.clone()).collect();
+            order::set(waiver.content.files.iter().map(|file| file.path.clone()));
         paths.extend(listed.iter().cloned());
         needs.insert(Need::Landed(Waived {
             record: signed.record.id.clone(),
@@ -87,12 +87,12 @@ fn dated_approvals(case: &Case<'_>, ledger: &LedgerView) -> BTreeMap<String, Dat
     if !committed && !case.policy.rules.iter().any(ages) {
         return BTreeMap::new();
     }
-    let changed: BTreeMap<&RepoPath, Option<&Oid>> = case
-        .change
-        .files
-        .iter()
-        .map(|file| (&file.path, file.new.as_ref().map(|entry| &entry.oid)))
-        .collect();
+    let changed: BTreeMap<&RepoPath, Option<&Oid>> = order::map(
+        case.change
+            .files
+            .iter()
+            .map(|file| (&file.path, file.new.as_ref().map(|entry| &entry.oid))),
+    );
     let carries = |rule: &Rule| {
         rule.require.iter().any(|staged| {
             matches!(&staged.requirement, Requirement::Approvals(rules)
@@ -372,7 +372,7 @@ fn finding(case: &Case<'_>, debt: &Debt) -> Finding {
 /// The first file of the debt that the change touches and does not put back.
 fn touched<'c>(case: &Case<'c>, debt: &Debt) -> Option<&'c RepoPath> {
     let owed: BTreeMap<&RepoPath, &FileDelta> =
-        debt.files.iter().map(|file| (&file.path, file)).collect();
+        order::map(debt.files.iter().map(|file| (&file.path, file)));
     let mut files = case.change.files.iter().filter_map(|file| {
         let owed = owed.get(&file.path)?;
         let restores = stands(owed.old.as_ref(), file.new.as_ref());

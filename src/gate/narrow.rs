@@ -8,6 +8,7 @@
 //! Whatever is missing, or is not as it has to be, narrows nothing. What
 //! anybody else recorded of the commit still adds lines.
 
+use crate::gate::order;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -43,7 +44,7 @@ pub fn added(before: &[Signal], after: &[Signal]) -> Vec<String> {
     };
     let new = |value: &&str| count(before, value) == 0 && count(after, value) == 1;
     let values: BTreeSet<&str> =
-        after.iter().filter(|it| is_declared(it)).map(|it| it.value.as_str()).collect();
+        order::set(after.iter().filter(|it| is_declared(it)).map(|it| it.value.as_str()));
     values.into_iter().filter(new).map(str::to_owned).collect()
 }
 
@@ -78,7 +79,7 @@ pub fn may_narrow(
     let ours = |mark: &&&Signal| {
         mark.kind == SignalKind::Trailer && mark.agent != UNKNOWN && written.contains(&mark.value)
     };
-    let values: BTreeSet<&str> = declared.iter().map(|it| it.value.as_str()).collect();
+    let values: BTreeSet<&str> = order::set(declared.iter().map(|it| it.value.as_str()));
     // The same line twice was not written by the hook alone.
     if declared.iter().filter(ours).count() != declared.len() || values.len() != declared.len() {
         return Err(Wide::NotOurs);

@@ -265,7 +265,7 @@ fn conditions(case: &Case<'_>, when: &When, files: &[MatchedFile<'_>]) -> Vec<Co
         files.iter().filter_map(|matched| case.attribution.files.get(&matched.file.path)).collect();
     let assisted = known.iter().filter(|file| file.assisted).count();
     let agents: BTreeSet<&str> =
-        known.iter().flat_map(|file| &file.agents).map(String::as_str).collect();
+        order::set(known.iter().flat_map(|file| &file.agents).map(String::as_str));
     let added: u64 = files.iter().map(|matched| matched.file.added_lines()).sum();
     let assisted_added: u64 = known.iter().map(|file| file.assisted_added()).sum();
     let mut conditions = Vec::new();
@@ -407,20 +407,21 @@ pub fn policy_change_rule(policy: &Policy) -> Rule {
 /// One approval from each group that any rule names; if none is named, one
 /// from any human of the policy.
 fn default_policy_change(policy: &Policy) -> Rule {
-    let groups: BTreeSet<&String> = policy
-        .rules
-        .iter()
-        .flat_map(|rule| &rule.require)
-        .flat_map(|staged| match &staged.requirement {
-            Requirement::Approvals(approvals) => approvals.as_slice(),
-            Requirement::Tests(_)
-            | Requirement::Coverage(_)
-            | Requirement::Preview(_)
-            | Requirement::Disclosure => &[],
-        })
-        .flat_map(|approval| &approval.from)
-        .filter(|name| policy.groups.contains_key(*name))
-        .collect();
+    let groups: BTreeSet<&String> = order::set(
+        policy
+            .rules
+            .iter()
+            .flat_map(|rule| &rule.require)
+            .flat_map(|staged| match &staged.requirement {
+                Requirement::Approvals(approvals) => approvals.as_slice(),
+                Requirement::Tests(_)
+                | Requirement::Coverage(_)
+                | Requirement::Preview(_)
+                | Requirement::Disclosure => &[],
+            })
+            .flat_map(|approval| &approval.from)
+            .filter(|name| policy.groups.contains_key(*name)),
+    );
     let approval = |from: Vec<String>| ApprovalRule {
         count: 1,
         from,

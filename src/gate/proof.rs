@@ -5,6 +5,7 @@
 //! proof. That nothing fails is a finding. What says neither (the build breaks,
 //! a report or a test is missing) is inconclusive, and smaller parts are tried.
 
+use crate::gate::order;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -355,7 +356,7 @@ pub fn conclude(subject: &str, parts: &[Part<'_>], answers: &[Answer]) -> Proof 
             }
         }
     }
-    let seen: BTreeSet<_> = std::mem::take(&mut proof.hunks).into_iter().collect();
+    let seen: BTreeSet<_> = order::set(std::mem::take(&mut proof.hunks));
     proof.hunks = seen.into_iter().take(MAX_HUNKS).collect();
     proof
 }

@@ -5,6 +5,7 @@
 //! another machine made. [`reuse_key`] also holds what only this machine knows,
 //! and decides whether it may skip running a test again.
 
+use crate::gate::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
@@ -78,7 +79,7 @@ pub fn setup_key(
 /// paths, modes and object ids, in path order whatever the order given. Entries
 /// that the patterns do not match must not be handed over.
 pub fn inputs_digest<'a>(entries: impl IntoIterator<Item = (&'a RepoPath, &'a Entry)>) -> String {
-    let entries: BTreeMap<_, _> = entries.into_iter().collect();
+    let entries: BTreeMap<_, _> = order::map(entries);
     let mut fields = Fields::new("countersign.run-inputs/1").number(entries.len());
     for (path, entry) in entries {
         fields = fields

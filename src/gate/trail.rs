@@ -120,7 +120,7 @@ pub fn trail(
 /// tell, else by the approvals that were given for a part of it, else commit by commit.
 pub fn steps(chain: &[Oid], records: &[SignedRecord]) -> Vec<(Oid, Oid)> {
     let place: BTreeMap<&str, usize> =
-        chain.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
+        order::map(chain.iter().enumerate().map(|(index, id)| (id.as_str(), index)));
     let mut ends: BTreeMap<usize, (bool, usize)> = BTreeMap::new();
     for (judged, base, head) in records.iter().filter_map(|it| pair(&it.record.body)) {
         let (Some(base), Some(head)) = (place.get(base), place.get(head)) else { continue };
@@ -158,7 +158,7 @@ fn pair(body: &Body) -> Option<(bool, &str, &str)> {
 
 fn commits(case: &Case<'_>) -> Vec<TrailCommit> {
     let marks: BTreeMap<&Oid, _> =
-        case.attribution.commits.iter().map(|it| (&it.commit, it)).collect();
+        order::map(case.attribution.commits.iter().map(|it| (&it.commit, it)));
     let commit = |it: &super::change::Commit| {
         let marks = marks.get(&it.id);
         TrailCommit {
@@ -227,7 +227,7 @@ fn is_about(change: &Change, signed: &SignedRecord) -> bool {
 
 fn holds(change: &Change, content: &Content) -> bool {
     let now: BTreeMap<&RepoPath, Option<&Oid>> =
-        change.files.iter().map(|it| (&it.path, it.new.as_ref().map(|it| &it.oid))).collect();
+        order::map(change.files.iter().map(|it| (&it.path, it.new.as_ref().map(|it| &it.oid))));
     content.files.iter().any(|file| {
         now.get(&file.path).is_some_and(|now| *now == file.new.as_ref().map(|it| &it.oid))
     })

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::adapters::git::Start;
 use crate::adapters::ledger::{Wanted, Words};
 use crate::gate::change::{Change, Oid};
+use crate::gate::order;
 use crate::gate::policy::Stage;
 use crate::gate::record::SignedRecord;
 use crate::gate::trail::{Trail, steps, trail};
@@ -85,7 +86,7 @@ pub fn audit(world: &World, options: &Options) -> Result<Audit, Error> {
 /// The first-parent history of a change, from where it begins to its head.
 fn chain(world: &World, change: &Change) -> Vec<Oid> {
     let parents: BTreeMap<&Oid, Option<&Oid>> =
-        change.commits.iter().map(|it| (&it.id, it.parents.first())).collect();
+        order::map(change.commits.iter().map(|it| (&it.id, it.parents.first())));
     let mut chain = vec![change.head.clone()];
     while let Some(parent) = chain.last().and_then(|last| parents.get(last)) {
         chain.push(parent.cloned().unwrap_or_else(|| world.git.empty_tree()));

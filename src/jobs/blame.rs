@@ -94,8 +94,8 @@ fn committed(
     annotated: &Annotated,
 ) -> Result<Vec<Row>, Error> {
     let origins: Vec<Origin> = annotated.lines.iter().map(origin).collect();
-    let commits: BTreeSet<&Oid> = origins.iter().filter_map(|it| it.commit.as_ref()).collect();
-    let names: BTreeSet<RepoPath> = origins.iter().map(|it| it.path.clone()).collect();
+    let commits: BTreeSet<&Oid> = order::set(origins.iter().filter_map(|it| it.commit.as_ref()));
+    let names: BTreeSet<RepoPath> = order::set(origins.iter().map(|it| it.path.clone()));
     let words = names.iter().fold(Words::default(), Words::path);
     // Whether lines of a commit are known, a record of any file of it tells.
     let kept = world.marks.by_commit()?;
@@ -106,7 +106,7 @@ fn committed(
         .fold(words, |words, commit| words.id(commit.as_str()));
     let view = publish::ledger(world, trusted).read(&Wanted::About(words))?;
     let mut known = recorded::of_ledger(&view.records);
-    let of_ledger: BTreeSet<Oid> = known.iter().filter_map(|it| it.commit.clone()).collect();
+    let of_ledger: BTreeSet<Oid> = order::set(known.iter().filter_map(|it| it.commit.clone()));
     let noted = recorded::of_notes(world, &commits)?;
     known.extend(noted.lines.into_iter().map(|(commit, lines)| Known {
         commit: Some(commit),
@@ -168,12 +168,13 @@ fn signals(
         ..Revisions::default()
     };
     let catalogue = catalogue(policy);
-    let mut signals: BTreeMap<Oid, Vec<Signal>> = world
-        .git
-        .commits(&revisions)?
-        .into_iter()
-        .map(|commit| (commit.id.clone(), detect(&catalogue, &commit)))
-        .collect();
+    let mut signals: BTreeMap<Oid, Vec<Signal>> = order::map(
+        world
+            .git
+            .commits(&revisions)?
+            .into_iter()
+            .map(|commit| (commit.id.clone(), detect(&catalogue, &commit))),
+    );
     for (commit, marks) in kept {
         if let Some(signals) = signals.get_mut(&commit).filter(|_| !of_ledger.contains(&commit)) {
             signals.extend(marks.into_iter().filter(|it| it.kind == SignalKind::Session));

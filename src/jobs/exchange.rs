@@ -123,7 +123,7 @@ fn trace(signed: &SignedRecord) -> Option<Value> {
 
 /// Writes notes of git-ai on the commits that have none, and returns how many.
 pub fn write_notes(world: &World, exported: &Exported) -> Result<usize, Error> {
-    let commits: BTreeSet<&Oid> = exported.notes.keys().collect();
+    let commits: BTreeSet<&Oid> = order::set(exported.notes.keys());
     let standing = world.git.notes(NOTES, &commits)?;
     let path = |commit: &Oid| {
         let (folder, rest) = commit.as_str().split_at(2);
@@ -193,11 +193,12 @@ pub fn import(world: &World, what: &Import<'_>) -> Result<Imported, Error> {
     };
     // What is there already is not written twice.
     let there = records(world, &trusted, None)?;
-    let there: BTreeSet<String> = of_ledger(&there)
-        .iter()
-        .flat_map(|it| rows(std::slice::from_ref(it)))
-        .filter_map(|row| serde_json::to_string(&row).ok())
-        .collect();
+    let there: BTreeSet<String> = order::set(
+        of_ledger(&there)
+            .iter()
+            .flat_map(|it| rows(std::slice::from_ref(it)))
+            .filter_map(|row| serde_json::to_string(&row).ok()),
+    );
     let mut by_commit: BTreeMap<Oid, Vec<RecordedLines>> = BTreeMap::new();
     for it in known {
         let is_new = |row: &Row| serde_json::to_string(row).is_ok_and(|it| !there.contains(&it));

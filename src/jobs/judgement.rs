@@ -15,6 +15,7 @@ use crate::gate::judge::{judge, with_findings};
 use crate::gate::obligation::{
     Case, Obligation, asks_about_lines, asks_about_unattributed, needs, obligations,
 };
+use crate::gate::order;
 use crate::gate::policy::{Policy, Stage};
 use crate::gate::recorded::RecordedLines;
 use crate::gate::shared_modules::{self, Modules};
@@ -338,7 +339,7 @@ fn take_marks_of_lines(
 /// Says on whose word a disclosure covers less than its commit.
 fn narrowings(attribution: &Attribution) -> Option<Finding> {
     let words: BTreeSet<&str> =
-        attribution.commits.iter().filter_map(|it| it.narrowed_by.as_deref()).collect();
+        order::set(attribution.commits.iter().filter_map(|it| it.narrowed_by.as_deref()));
     let count = attribution.commits.iter().filter(|it| it.narrowed_by.is_some()).count();
     let commits = match count {
         0 => return None,
@@ -425,20 +426,20 @@ fn origins(
         .filter(|(_, signals)| by_hand || assists(signals))
         .map(|(commit, _)| commit.clone())
         .collect();
-    let mut touched: BTreeMap<Oid, BTreeSet<_>> = git
-        .touched_by(&asked, &change.commits)?
-        .into_iter()
-        .map(|(commit, paths)| (commit, paths.into_iter().collect()))
-        .collect();
+    let mut touched: BTreeMap<Oid, BTreeSet<_>> = order::map(
+        git.touched_by(&asked, &change.commits)?
+            .into_iter()
+            .map(|(commit, paths)| (commit, paths.into_iter().collect())),
+    );
     let stands: BTreeSet<_> =
-        change.files.iter().filter(|file| file.new.is_some()).map(|file| &file.path).collect();
+        order::set(change.files.iter().filter(|file| file.new.is_some()).map(|file| &file.path));
     // Only where a file that one of them touched is gone can it have been moved.
     if touched.values().flatten().any(|path| !stands.contains(path)) {
         let commits: Vec<Oid> = signals.iter().map(|(commit, _)| commit.clone()).collect();
         follow_renames(&commits, &git.renames(&commits)?, &mut touched);
     }
     let assisted: BTreeSet<&Oid> =
-        signals.iter().filter(|(_, it)| assists(it)).map(|(commit, _)| commit).collect();
+        order::set(signals.iter().filter(|(_, it)| assists(it)).map(|(commit, _)| commit));
     let (touched, rest): (BTreeMap<_, _>, BTreeMap<_, _>) =
         touched.into_iter().partition(|(commit, _)| assisted.contains(commit));
     let by_hand = by_hand.then(|| rest.into_values().flatten().collect());

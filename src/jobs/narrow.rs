@@ -9,6 +9,7 @@ use crate::gate::approval::withdrawn;
 use crate::gate::attribution::detect_all;
 use crate::gate::change::{Change, Commit, Oid, RepoPath};
 use crate::gate::narrow::{Wide, Written, may_narrow, narrowed_by};
+use crate::gate::order;
 use crate::gate::policy::Narrow;
 use crate::gate::record::{SignatureState, SignedRecord};
 use crate::gate::recorded::{self, RecordedLines, bodies, relocate};
@@ -159,11 +160,11 @@ fn draft(
     // Only of this clone's own hook it is known what it wrote.
     let author = world.git.author(commit)?;
     let own = view.records.iter().filter(|it| it.own);
-    let trailers: BTreeSet<String> = own
-        .filter_map(|it| recorded::written(&it.record.body))
-        .filter(|it| it.author == author)
-        .flat_map(|it| it.trailers)
-        .collect();
+    let trailers: BTreeSet<String> = order::set(
+        own.filter_map(|it| recorded::written(&it.record.body))
+            .filter(|it| it.author == author)
+            .flat_map(|it| it.trailers),
+    );
     let stands = |it: &&String| marks.iter().any(|mark| mark.value == **it);
     let trailers: Vec<String> = trailers.iter().filter(stands).cloned().collect();
     let lines = lines_of(world, commit, &change, &names, &view.records)?;
@@ -187,13 +188,9 @@ fn lines_of(
     let mut found = Vec::new();
     for file in &change.files {
         let Some(new) = file.new.as_ref().filter(|_| !file.added.is_empty()) else { continue };
-        let names: BTreeSet<String> = names
-            .get(&file.path)
-            .into_iter()
-            .flatten()
-            .chain([&file.path])
-            .map(RepoPath::to_text)
-            .collect();
+        let names: BTreeSet<String> = order::set(
+            names.get(&file.path).into_iter().flatten().chain([&file.path]).map(RepoPath::to_text),
+        );
         let of_file = known.iter().map(|it| &it.lines).filter(|it| names.contains(&it.path));
         let records: Vec<&RecordedLines> = of_file.collect();
         if !records.is_empty() {
@@ -234,7 +231,7 @@ pub fn narrowed(
         return Ok(narrowed);
     }
     let marks: BTreeMap<&Oid, &[Signal]> =
-        signals.iter().map(|(commit, marks)| (commit, marks.as_slice())).collect();
+        order::map(signals.iter().map(|(commit, marks)| (commit, marks.as_slice())));
     let mut all = gather::withdrawals(world, trusted, vantage)?.records;
     all.extend(candidates.iter().cloned());
     let withdrawn = withdrawn(&all, &trusted.policy, &BTreeMap::new());

@@ -43,7 +43,7 @@ pub fn staged(
         return Ok(Vec::new());
     }
     let renames = staged_renames(world, change)?;
-    let paths: BTreeSet<&RepoPath> = paths.into_iter().chain(renames.keys()).collect();
+    let paths: BTreeSet<&RepoPath> = order::set(paths.into_iter().chain(renames.keys()));
     let paths: Vec<&RepoPath> = paths.into_iter().collect();
     let traces = sessions::recorded(world, paths.clone())?;
     // What was written under a file's old name counts under its new one.
@@ -135,8 +135,7 @@ fn staged_renames(world: &World, change: &Change) -> Result<BTreeMap<RepoPath, R
     if gone().next().is_none() || new.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let mut renames: BTreeMap<RepoPath, RepoPath> =
-        world.git.staged_renames()?.into_iter().collect();
+    let mut renames: BTreeMap<RepoPath, RepoPath> = order::map(world.git.staged_renames()?);
     let name =
         |path: &RepoPath| path.as_bytes().rsplit(|it| *it == b'/').next().map(<[u8]>::to_vec);
     for from in gone() {
@@ -174,18 +173,15 @@ pub type OldNames = BTreeMap<RepoPath, BTreeSet<RepoPath>>;
 
 /// The marks that these lines are on the commit that brings them.
 pub fn signals(kept: &[RecordedLines]) -> Vec<Signal> {
-    let signals: BTreeSet<Signal> = kept
-        .iter()
-        .filter(|it| !it.moved)
-        .map(|it| Signal {
+    let signals: BTreeSet<Signal> =
+        order::set(kept.iter().filter(|it| !it.moved).map(|it| Signal {
             agent: it.agent.clone(),
             kind: SignalKind::Session,
             strength: Strength::Recorded,
             value: format!("session {}", it.session),
             model: it.model.clone(),
             in_trailer_block: None,
-        })
-        .collect();
+        }));
     signals.into_iter().collect()
 }
 

@@ -9,6 +9,7 @@ use crate::adapters::fs;
 use crate::adapters::git::{GitError, hunks};
 use crate::adapters::process::Call;
 use crate::gate::change::{Entry, FileChange, Oid, RepoPath};
+use crate::gate::order;
 use crate::gate::record::canonical::sha256;
 use crate::gate::review::{ApprovedContent, Contents, RawHunk, Review, approved_before, standing};
 use crate::gate::time::Timestamp;
@@ -50,7 +51,7 @@ pub fn review(
         contents.files.insert(file.path.clone(), compared);
     }
     let news: BTreeMap<&RepoPath, &FileChange> =
-        judgement.change.files.iter().map(|it| (&it.path, it)).collect();
+        order::map(judgement.change.files.iter().map(|it| (&it.path, it)));
     for (path, (person, approved)) in approved_before(&standing, person) {
         let Some(file) = news.get(&path) else { continue };
         // An approved version that is not here (any more) costs only this view.

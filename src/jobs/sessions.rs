@@ -38,9 +38,9 @@ pub struct Row {
 /// oldest first.
 pub fn uncommitted(world: &World) -> Result<(Vec<Row>, Notes), Error> {
     let staged = world.git.staged(None, Detail::Files)?;
-    let staged: BTreeSet<RepoPath> = staged.files.into_iter().map(|file| file.path).collect();
+    let staged: BTreeSet<RepoPath> = order::set(staged.files.into_iter().map(|file| file.path));
     let unstaged = world.git.unstaged()?;
-    let paths: BTreeSet<&RepoPath> = staged.iter().chain(&unstaged).collect();
+    let paths: BTreeSet<&RepoPath> = order::set(staged.iter().chain(&unstaged));
     let paths: Vec<&RepoPath> = paths.into_iter().collect();
     let found = recorded(world, paths.clone())?;
     let mut rows: Vec<(RepoPath, Row)> = Vec::new();
@@ -100,7 +100,7 @@ pub fn told(
 ) -> Result<(BTreeMap<RepoPath, Vec<Told>>, u64), Error> {
     let store = ToldStore::new(&world.git.layout().common_dir);
     let folded: BTreeSet<String> =
-        paths.iter().map(|path| folded_path_key(path.as_bytes())).collect();
+        order::set(paths.iter().map(|path| folded_path_key(path.as_bytes())));
     let (others, mut skipped) = told::of_others(world.git.layout(), paths, world.env.now);
     if others.is_empty() && !store.is_used() {
         return Ok((BTreeMap::new(), skipped));
@@ -113,7 +113,8 @@ pub fn told(
         true => folded_path_key(path.as_bytes()),
         false => path_key(path.as_bytes()),
     };
-    let by_key: BTreeMap<String, &RepoPath> = paths.iter().map(|path| (key(path), *path)).collect();
+    let by_key: BTreeMap<String, &RepoPath> =
+        order::map(paths.iter().map(|path| (key(path), *path)));
     let mut found: BTreeMap<RepoPath, Vec<Told>> = BTreeMap::new();
     for one in once(told) {
         let key = if ignore_case { &one.folded } else { &one.path };

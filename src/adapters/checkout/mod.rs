@@ -486,7 +486,7 @@ impl<'a> Part<'a> {
             self.call().args(["ls-files", "-s", "-z", "--"]).args(paths.iter().map(os_path));
         let listing = checked("list the modified files", &listing)?;
         let rows = listing.stdout.split(|byte| *byte == 0);
-        let blobs: BTreeMap<_, _> = rows.filter_map(staged).collect();
+        let blobs: BTreeMap<_, _> = order::map(rows.filter_map(staged));
         for path in paths {
             let file = self.files.join(os_path(&path));
             // Through a link, in its own place or a folder's, another file is read.

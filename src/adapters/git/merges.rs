@@ -13,6 +13,7 @@ use super::{Detail, Git, GitError};
 use crate::adapters::fs;
 use crate::gate::change::{Commit, Entry, FileChange, Oid, RepoPath};
 use crate::gate::evidence::{Answer, BlobMerge, MergeResult, Merged};
+use crate::gate::order;
 use crate::gate::time::Timestamp;
 
 /// The largest blob that is merged, in bytes. A merge with a larger one in dispute is not proven clean.
@@ -54,7 +55,7 @@ impl Git {
         let their_side = by_path(self.differences(&base, theirs, Detail::Files)?);
         let result = by_path(self.differences(&base, &commit.tree, Detail::Files)?);
         let paths: BTreeSet<&RepoPath> =
-            our_side.keys().chain(their_side.keys()).chain(result.keys()).collect();
+            order::set(our_side.keys().chain(their_side.keys()).chain(result.keys()));
         for path in paths {
             let sides = (our_side.get(path), their_side.get(path));
             if !self.merges_to(sides, result.get(path))? {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Call, Git, GitError, Surroundings, unexpected};
 use crate::gate::change::{Entry, Oid, RepoPath};
+use crate::gate::order;
 
 /// What stands directly in a folder, by name.
 pub type Folder = Vec<(Vec<u8>, Entry)>;
@@ -313,7 +314,7 @@ impl Git {
         tree: &Oid,
         paths: &[RepoPath],
     ) -> Result<BTreeMap<RepoPath, Option<Entry>>, GitError> {
-        let mut found: BTreeMap<_, _> = paths.iter().map(|path| (path.clone(), None)).collect();
+        let mut found: BTreeMap<_, _> = order::map(paths.iter().map(|path| (path.clone(), None)));
         let mut rest = paths;
         while !rest.is_empty() {
             let mut bytes = 0;

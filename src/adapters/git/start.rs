@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 
 use super::{Detail, Git, GitError, Revisions};
 use crate::gate::change::{Commit, Entry, FileChange, Oid, RepoPath};
+use crate::gate::order;
 
 /// The most merge bases that are compared; of more, git's first ones are.
 const MOST_BASES: usize = 8;
@@ -138,11 +139,11 @@ impl Git {
     /// The base from which the fewest files differ that the target holds in
     /// another form: their old side is what stands on the target then.
     fn nearest(&self, bases: &[Oid], target: &Oid, head: &Oid) -> Result<Oid, GitError> {
-        let changed: BTreeMap<RepoPath, Option<Entry>> = self
-            .differences(target, head, Detail::Files)?
-            .into_iter()
-            .map(|file| (file.path, file.old))
-            .collect();
+        let changed: BTreeMap<RepoPath, Option<Entry>> = order::map(
+            self.differences(target, head, Detail::Files)?
+                .into_iter()
+                .map(|file| (file.path, file.old)),
+        );
         let mut found: Option<(usize, &Oid)> = None;
         for base in bases {
             let differs = |file: &FileChange| {
@@ -164,11 +165,9 @@ impl Git {
         landed: &Oid,
         head: &Oid,
     ) -> Result<Vec<FileChange>, GitError> {
-        let differing: BTreeSet<RepoPath> = self
-            .differences(landed, head, Detail::Files)?
-            .into_iter()
-            .map(|file| file.path)
-            .collect();
+        let differing: BTreeSet<RepoPath> = order::set(
+            self.differences(landed, head, Detail::Files)?.into_iter().map(|file| file.path),
+        );
         Ok(files.into_iter().filter(|file| differing.contains(&file.path)).collect())
     }
 }

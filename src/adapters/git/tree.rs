@@ -79,7 +79,7 @@ impl Git {
     }
 
     fn extend_tree(&self, tree: &Oid, files: BTreeMap<&[u8], Entry>) -> Result<Oid, GitError> {
-        let mut entries: BTreeMap<Vec<u8>, Entry> = self.tree_entries(tree)?.into_iter().collect();
+        let mut entries: BTreeMap<Vec<u8>, Entry> = order::map(self.tree_entries(tree)?);
         let mut folders: BTreeMap<&[u8], BTreeMap<&[u8], Entry>> = BTreeMap::new();
         for (path, entry) in files {
             match path.iter().position(|&byte| byte == b'/') {

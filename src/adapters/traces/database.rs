@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::adapters::fs::FsError;
 use crate::adapters::sqlite;
+use crate::gate::order;
 use crate::gate::sqlite::schema::Table;
 use crate::gate::sqlite::{Database, Value};
 use crate::gate::time::Timestamp;
@@ -172,7 +173,7 @@ fn joined(
     rows: &[(u64, Vec<Value>)],
 ) -> BTreeMap<String, Value> {
     let names = rows.iter().filter_map(|(_, row)| named(query, join, row));
-    let mut wanted: BTreeSet<String> = names.map(str::to_owned).collect();
+    let mut wanted: BTreeSet<String> = order::set(names.map(str::to_owned));
     let mut found = BTreeMap::new();
     let table = database.table(join.table);
     let columns =

@@ -309,7 +309,7 @@ fn walk(
             continue;
         }
         let parts: BTreeSet<&str> =
-            patterns.iter().filter_map(|it| it.parts.get(depth)).map(String::as_str).collect();
+            order::set(patterns.iter().filter_map(|it| it.parts.get(depth)).map(String::as_str));
         // A folder of which the names are known is not listed.
         let entries = match parts.iter().any(|it| it.contains('*')) {
             true => fs::entries(&folder),
@@ -492,7 +492,7 @@ impl Reading {
             known.skipped += 1;
         }
         found.extend(reader.open());
-        let places: BTreeSet<Place> = found.iter().filter_map(|it| self.entry(it)).collect();
+        let places: BTreeSet<Place> = order::set(found.iter().filter_map(|it| self.entry(it)));
         known.edits = places.into_iter().collect();
         Ok(())
     }
@@ -583,13 +583,13 @@ impl Reading {
         paths: &[&RepoPath],
     ) -> Vec<Recorded> {
         let wanted: BTreeMap<String, &RepoPath> =
-            paths.iter().map(|path| (path_key(&self.places, path), *path)).collect();
+            order::map(paths.iter().map(|path| (path_key(&self.places, path), *path)));
         let mut edits = Vec::new();
         for file in files {
             let Some(known) = index.files.get(&file_key(&file.path)) else { continue };
             let places = known.edits.iter().chain(&known.open);
             let places = places.filter(|it| wanted.contains_key(&it.path));
-            let lines: BTreeSet<u64> = places.flat_map(|it| it.lines.iter().copied()).collect();
+            let lines: BTreeSet<u64> = order::set(places.flat_map(|it| it.lines.iter().copied()));
             if lines.is_empty() {
                 continue;
             }

@@ -13,6 +13,7 @@ use crate::cli::{Context, unsupported};
 use crate::gate::change::{LineRange, printable};
 use crate::gate::coverage::measured::write_ranges;
 use crate::gate::explain::{Explained, ExplainedRequirement, explain, who_can};
+use crate::gate::order;
 use crate::gate::requirement::coverage::FileNumbers;
 use crate::gate::verdict::State;
 use crate::jobs::Error;
@@ -44,7 +45,7 @@ pub fn run(context: &Context, arguments: &args::Explain) -> Result<Exit, Error> 
             .into_iter()
             .chain(judgement.verdict.obligations.iter().map(|it| it.rule.as_str()));
         let known = case.policy.rules.iter().map(|it| it.id.as_str()).chain(built_in);
-        let known: BTreeSet<&str> = known.collect();
+        let known: BTreeSet<&str> = order::set(known);
         if !known.contains(rule.as_str()) {
             let ids: Vec<&str> = known.into_iter().collect();
             return Err(Error::usage(format!("the policy has no rule `{}`", printable(rule)))

@@ -10,6 +10,7 @@ use crate::cli::review::{Decision, Effect, Sitting, markdown};
 use crate::cli::terminal::{Event, Screen, columns_of};
 use crate::cli::{Context, prompt, unsupported};
 use crate::gate::change::{RepoPath, printable};
+use crate::gate::order;
 use crate::gate::record::canonical::sha256;
 use crate::gate::review::{Review, ReviewedFile};
 use crate::gate::verdict::{Judged, State};
@@ -88,12 +89,13 @@ fn at_the_terminal(
     let person = draft.hand.person.clone();
     let whole = review(world, &draft.judgement, &arguments.rules, Some(&person))?;
     // What one approved before and is not shown again stays a part of what one signs.
-    let hidden: BTreeSet<RepoPath> = whole
-        .files
-        .iter()
-        .filter(|file| arguments.since_approved && file.own)
-        .map(|file| file.path.clone())
-        .collect();
+    let hidden: BTreeSet<RepoPath> = order::set(
+        whole
+            .files
+            .iter()
+            .filter(|file| arguments.since_approved && file.own)
+            .map(|file| file.path.clone()),
+    );
     let count = whole.files.len();
     let shown = if arguments.since_approved { whole.since_approved() } else { whole };
     if shown.files.is_empty() {

@@ -174,10 +174,11 @@ fn by_module(tree: &Tree<'_>, name: &[u8]) -> Placed {
         Some((module.len(), [folder.as_slice(), &rest(module)?].concat()))
     });
     let longest = modules.clone().map(|(length, _)| length).max();
-    let places: BTreeSet<RepoPath> = modules
-        .filter(|(length, _)| Some(*length) == longest)
-        .filter_map(|(_, path)| tree.at(&path))
-        .collect();
+    let places: BTreeSet<RepoPath> = order::set(
+        modules
+            .filter(|(length, _)| Some(*length) == longest)
+            .filter_map(|(_, path)| tree.at(&path)),
+    );
     let mut places = places.into_iter();
     match (places.next(), places.next()) {
         (Some(one), Some(other)) => Placed::Unclear(two_files(&one, &other)),
@@ -271,8 +272,10 @@ fn below_one<'f>(
     whole: impl Iterator<Item = &'f Vec<u8>>,
     path: &[u8],
 ) -> Placed {
-    let found: BTreeSet<RepoPath> = known.filter_map(|base| tree.at(&joined(base, path))).collect();
-    let best: BTreeSet<RepoPath> = whole.filter_map(|base| tree.at(&joined(base, path))).collect();
+    let found: BTreeSet<RepoPath> =
+        order::set(known.filter_map(|base| tree.at(&joined(base, path))));
+    let best: BTreeSet<RepoPath> =
+        order::set(whole.filter_map(|base| tree.at(&joined(base, path))));
     let mut files = found.iter();
     match (files.next(), files.next(), best.len()) {
         (None, _, _) => Placed::Outside,

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 
 use super::{Manifests, Package, below, joined, texts};
 use crate::gate::evidence::Answer;
+use crate::gate::order;
 
 const MANIFEST: &str = "Cargo.toml";
 const DEPENDENCIES: &[&str] = &[
@@ -30,11 +31,11 @@ pub(super) fn read(manifests: &Manifests<'_>) -> Answer<Vec<Package>> {
         excluded.iter().any(|it| folder == it.as_str() || below(it, folder).is_some())
     };
     let named: BTreeSet<String> =
-        manifests.chosen(&texts(workspace.get("members")), MANIFEST)?.into_iter().collect();
+        order::set(manifests.chosen(&texts(workspace.get("members")), MANIFEST)?);
     let mut open: Vec<String> = named.iter().cloned().collect();
     open.retain(|folder| !is_excluded(folder));
     open.push(root.to_owned());
-    let mut seen: BTreeSet<String> = open.iter().cloned().collect();
+    let mut seen: BTreeSet<String> = order::set(open.iter().cloned());
     let mut packages = Vec::new();
     while let Some(folder) = open.pop() {
         let Some(manifest) = manifests.toml(&folder, MANIFEST)? else { continue };

@@ -3,6 +3,7 @@
 //! Only what surely asks for more is called tightened. Whatever cannot be told
 //! counts as loosened, since a person has to look at it.
 
+use crate::gate::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -54,7 +55,7 @@ fn rules(old: &Policy, new: &Policy) -> Vec<Difference> {
         policy.rules.iter().map(|rule| (rule.id.clone(), rule.clone())).collect()
     };
     let (old, new) = (by_id(old), by_id(new));
-    let ids: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let ids: BTreeSet<&String> = order::set(old.keys().chain(new.keys()));
     ids.into_iter().filter_map(|id| rule(id, old.get(id), new.get(id))).collect()
 }
 
@@ -85,7 +86,7 @@ fn changed_rule(old: &Rule, new: &Rule) -> Option<(Direction, String)> {
     ];
     let changed: Vec<(&str, Direction)> =
         keys.into_iter().filter_map(|(key, direction)| Some((key, direction?))).collect();
-    let directions: BTreeSet<Direction> = changed.iter().map(|(_, it)| *it).collect();
+    let directions: BTreeSet<Direction> = order::set(changed.iter().map(|(_, it)| *it));
     let names: Vec<&str> = changed.iter().map(|(key, _)| *key).collect();
     Some((together(&directions)?, format!("{} changed", names.join(", "))))
 }
@@ -248,7 +249,7 @@ fn table(name: &str, old: &Value, new: &Value) -> Vec<Difference> {
         let difference = Difference { what: name.to_owned(), direction, detail };
         return if old == new { Vec::new() } else { vec![difference] };
     };
-    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let keys: BTreeSet<&String> = order::set(before.keys().chain(after.keys()));
     keys.into_iter()
         .filter_map(|key| {
             let detail = match (before.get(key), after.get(key)) {

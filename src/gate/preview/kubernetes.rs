@@ -2,6 +2,7 @@
 //! they would be: two JSON documents, one after the other, each an object or a
 //! `List`. A third, of `kubectl config view --minify`, names the cluster.
 
+use crate::gate::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -49,7 +50,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Preview, PreviewError> {
     };
     let mut collector = Collector::default();
     let (before, after) = (objects(before)?, objects(after)?);
-    let identities: BTreeSet<&Identity> = before.keys().chain(after.keys()).collect();
+    let identities: BTreeSet<&Identity> = order::set(before.keys().chain(after.keys()));
     for identity in identities {
         let (action, paths) = match (before.get(identity), after.get(identity)) {
             (Some(old), None) if is_owned(old) => continue,

@@ -209,7 +209,7 @@ impl Asking<'_> {
     fn needs(self) -> BTreeSet<Need> {
         let mut needs = BTreeSet::new();
         let is_new = |oid: &Oid| !self.evidence.sha256.contains_key(oid);
-        let digests: BTreeSet<Oid> = self.digests.into_iter().filter(is_new).collect();
+        let digests: BTreeSet<Oid> = order::set(self.digests.into_iter().filter(is_new));
         if !digests.is_empty() {
             needs.insert(Need::Digests(digests));
         }

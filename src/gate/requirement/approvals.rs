@@ -269,7 +269,7 @@ pub fn earlier<'a>(
 ) -> BTreeMap<RepoPath, Vec<Earlier<'a>>> {
     let asked = Asked { rule: &obligation.rule.id, approval: rule };
     let mut found: BTreeMap<RepoPath, Vec<Earlier<'a>>> =
-        obligation.files.iter().map(|file| (file.path.clone(), Vec::new())).collect();
+        order::map(obligation.files.iter().map(|file| (file.path.clone(), Vec::new())));
     for record in &ledger.records {
         let Body::Approval(judgement) = &record.record.body else { continue };
         let Ok(person) = signer(record, situation.policy, situation.ledger_cuts) else { continue };
@@ -309,12 +309,12 @@ fn entry(
         .copied()
         .filter(|file| people_for(&file.path).len() < rule.count)
         .collect();
-    let people: BTreeSet<&str> = counting.iter().map(|it| it.person.as_str()).collect();
+    let people: BTreeSet<&str> = order::set(counting.iter().map(|it| it.person.as_str()));
     if uncovered.is_empty() {
         return satisfied(&counting, &people);
     }
     let able = able(case, rule, situation);
-    let possible: BTreeSet<&str> = able.union(&people).copied().collect();
+    let possible: BTreeSet<&str> = order::set(able.union(&people).copied());
     if possible.len() < rule.count {
         return unsatisfiable(case, rule, &possible);
     }

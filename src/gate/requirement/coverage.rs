@@ -241,7 +241,7 @@ pub fn numbers(
         return Err("no `[test.…]` of the policy names a coverage report".to_owned());
     }
     let measured = measured(case, &tests, evidence, &mut numbers)?;
-    let kinds: BTreeSet<&str> = measured.kinds().collect();
+    let kinds: BTreeSet<&str> = order::set(measured.kinds());
     for (file, lines) in assisted {
         numbers.files.push(measured.file(case, &tests, &kinds, file, lines, evidence));
     }

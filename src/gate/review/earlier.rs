@@ -213,11 +213,12 @@ fn asking<'a>(
                 Err(_) => Vec::new(),
             };
             for file in &obligation.files {
-                let people: BTreeSet<&str> = counting
-                    .iter()
-                    .filter(|it| it.files.contains(&file.path))
-                    .map(|it| it.person.as_str())
-                    .collect();
+                let people: BTreeSet<&str> = order::set(
+                    counting
+                        .iter()
+                        .filter(|it| it.files.contains(&file.path))
+                        .map(|it| it.person.as_str()),
+                );
                 let missing = people.len() < entry.count;
                 let rule = obligation.rule.id.as_str();
                 asking.entry(file.path.clone()).or_default().push((rule, entry, missing));

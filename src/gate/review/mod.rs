@@ -3,6 +3,7 @@
 //!
 //! A model of values; the terminal, markdown and JSON show it in their ways.
 
+use crate::gate::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -242,7 +243,7 @@ impl ReviewedFile {
 
 fn commits(change: &Change, case: &Case<'_>) -> Vec<ReviewedCommit> {
     let marks: BTreeMap<&Oid, &Vec<Signal>> =
-        case.attribution.commits.iter().map(|it| (&it.commit, &it.signals)).collect();
+        order::map(case.attribution.commits.iter().map(|it| (&it.commit, &it.signals)));
     let commit = |it: &super::change::Commit| ReviewedCommit {
         id: it.id.clone(),
         author: it.author.email.clone(),

@@ -10,6 +10,7 @@ use crate::gate::coverage::measured::kind_of;
 use crate::gate::evidence::Answer;
 use crate::gate::language::Languages;
 use crate::gate::obligation::{Case, Match, MatchedFile, Obligation};
+use crate::gate::order;
 use crate::gate::policy::{
     ApprovalRule, Carry, Globs, Policy, Presence, Rule, Scope, Stage, StagedRequirement, When,
 };
@@ -102,7 +103,7 @@ pub fn losses(case: &Case<'_>, texts: &BTreeMap<Oid, Answer<String>>) -> Vec<Wea
 /// `None`: there is none, or nobody of the policy could be asked.
 pub fn obligation<'a>(case: &Case<'a>, losses: &[Weakened]) -> Option<Obligation<'a>> {
     let losses = losses.iter().filter(|it| it.kind == Kind::Loss);
-    let paths: BTreeSet<&RepoPath> = losses.map(|it| &it.path).collect();
+    let paths: BTreeSet<&RepoPath> = order::set(losses.map(|it| &it.path));
     if paths.is_empty() || !can_ask(case.policy) {
         return None;
     }
