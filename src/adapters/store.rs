@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::fs::{self, FsError};
+use crate::gate::order;
 use crate::gate::record::canonical::{is_sha256, sha256};
 use crate::gate::record::{MAX_BYTES, Record};
 
@@ -94,11 +95,12 @@ impl Store {
     pub fn own(&self) -> Result<BTreeSet<String>, FsError> {
         let bytes = fs::read(&self.root.join("own"), MAX_FILE)?.unwrap_or_default();
         let lines = bytes.split(|byte| *byte == b'\n');
-        Ok(lines
-            .filter_map(|line| std::str::from_utf8(line).ok())
-            .filter(|line| is_sha256(line))
-            .map(str::to_owned)
-            .collect())
+        Ok(order::set(
+            lines
+                .filter_map(|line| std::str::from_utf8(line).ok())
+                .filter(|line| is_sha256(line))
+                .map(str::to_owned),
+        ))
     }
 
     fn mark_own(&self, id: &str) -> Result<(), FsError> {

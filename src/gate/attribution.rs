@@ -233,7 +233,7 @@ impl FileAttribution {
 }
 
 fn assisting_agents(signals: &[Signal]) -> BTreeSet<String> {
-    signals.iter().filter(|signal| signal.assists()).map(|signal| signal.agent.clone()).collect()
+    order::set(signals.iter().filter(|signal| signal.assists()).map(|signal| signal.agent.clone()))
 }
 
 /// The marks that make a change assisted, given how weak they may be.

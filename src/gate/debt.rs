@@ -115,7 +115,7 @@ fn dated_approvals(case: &Case<'_>, ledger: &LedgerView) -> BTreeMap<String, Dat
         | Body::Attribution(_)
         | Body::Verdict(_) => false,
     });
-    approvals.map(|signed| (signed.record.id.clone(), dated_by(signed))).collect()
+    order::map(approvals.map(|signed| (signed.record.id.clone(), dated_by(signed))))
 }
 
 fn dated_by(signed: &SignedRecord) -> Dated {

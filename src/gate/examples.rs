@@ -11,6 +11,7 @@ use super::policy::{Example, Policy, Stage};
 use super::signal::catalogue::UNKNOWN;
 use super::signal::{Signal, SignalKind, Strength};
 use super::time::Timestamp;
+use crate::gate::order;
 
 /// What an example got.
 #[derive(Clone, Debug)]
@@ -117,7 +118,7 @@ fn change(policy: &Policy, example: &Example, agents: &[String]) -> Change {
         signed: false,
         message: format!("{}\n\n{trailers}", example.name),
     };
-    let paths = example.files.iter().map(|it| RepoPath::new(it.as_str())).collect::<BTreeSet<_>>();
+    let paths = order::set(example.files.iter().map(|it| RepoPath::new(it.as_str())));
     let mut left = example.lines.unwrap_or(paths.len() as u64);
     let mut files_left = paths.len() as u64;
     let mut files = Vec::new();

@@ -17,6 +17,7 @@ use super::requirement::waiver::InForce;
 use super::run::{Counting, counts, key};
 use super::verdict::{State, Verdict};
 use super::weakening::guard;
+use crate::gate::order;
 
 /// How one rule met the change.
 #[derive(Clone, Debug, Serialize)]
@@ -408,7 +409,7 @@ const LARGEST_SET: usize = 5;
 
 fn smallest_sets(open: &[WhoCan]) -> Vec<BTreeSet<String>> {
     let people: Vec<&String> =
-        open.iter().flat_map(|it| &it.people).collect::<BTreeSet<_>>().into_iter().collect();
+        order::set(open.iter().flat_map(|it| &it.people)).into_iter().collect();
     if open.is_empty() || open.iter().any(|it| it.people.len() < it.needed) {
         return Vec::new();
     }

@@ -8,7 +8,6 @@
 //! Whatever is missing, or is not as it has to be, narrows nothing. What
 //! anybody else recorded of the commit still adds lines.
 
-use crate::gate::order;
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +20,7 @@ use super::record::{SignatureState, SignedRecord};
 use super::recorded::{self, RecordedLines, hash};
 use super::signal::catalogue::UNKNOWN;
 use super::signal::{Signal, SignalKind, Strength};
+use crate::gate::order;
 
 /// What our hook wrote into a commit's message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,6 @@
 //! proof. That nothing fails is a finding. What says neither (the build breaks,
 //! a report or a test is missing) is inconclusive, and smaller parts are tried.
 
-use crate::gate::order;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -19,6 +18,7 @@ use super::junit::Names;
 use super::language::Languages;
 use super::policy::{Prove, TestCommand};
 use super::record::canonical::sha256;
+use crate::gate::order;
 
 /// A file with more lines is one hunk.
 const MAX_LINES: usize = 50_000;

@@ -5,7 +5,6 @@
 //! another machine made. [`reuse_key`] also holds what only this machine knows,
 //! and decides whether it may skip running a test again.
 
-use crate::gate::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
@@ -16,6 +15,7 @@ use super::evidence::Answer;
 use super::packages::Affected;
 use super::policy::{Accept, PersonKind, Policy, PreviewCommand, Stage, TestCommand};
 use super::record::{Body, Run, SignatureState, SignedRecord, SshSignature};
+use crate::gate::order;
 
 /// Returns the key under which results of `test` are recorded: its definition
 /// and the digest of what it depends on (see [`inputs_digest`]).

@@ -11,6 +11,7 @@ use super::obligation::{Case, Obligation};
 use super::policy::{Globs, Rule, StagedRequirement};
 use super::preview::is_source;
 use super::requirement::Requirement;
+use crate::gate::order;
 
 /// The folders of local modules that a root uses, by root.
 pub type Modules = BTreeMap<String, Answer<BTreeSet<String>>>;
@@ -23,10 +24,11 @@ pub fn needs(case: &Case<'_>, obligations: &[Obligation<'_>]) -> BTreeSet<Need> 
         return BTreeSet::new();
     }
     let rules = case.policy.rules.iter().filter(|rule| !applies(rule, obligations));
-    rules
-        .flat_map(|rule| previews(case, rule))
-        .map(|(_, _, root)| Need::Modules(root.to_owned()))
-        .collect()
+    order::set(
+        rules
+            .flat_map(|rule| previews(case, rule))
+            .map(|(_, _, root)| Need::Modules(root.to_owned())),
+    )
 }
 
 /// The obligations that follow from modules alone: each asks for the previews

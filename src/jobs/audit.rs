@@ -1,6 +1,6 @@
 //! The evidence for a range: of the whole, or change by change as it landed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::adapters::git::Start;
 use crate::adapters::ledger::{Wanted, Words};
@@ -105,7 +105,7 @@ fn records(world: &World, trusted: &Trusted, change: &Change) -> Result<Vec<Sign
     // A path that a later commit of the range put back is none of the net change.
     let touched = world.git.touched_by(&touched, &change.commits)?;
     let net = change.files.iter().map(|file| &file.path);
-    for path in touched.values().flatten().chain(net).collect::<BTreeSet<_>>() {
+    for path in order::set(touched.values().flatten().chain(net)) {
         words = words.path(path);
     }
     Ok(ledger(world, trusted).read(&Wanted::About(words))?.records)

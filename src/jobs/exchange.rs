@@ -108,7 +108,7 @@ fn commits_of(world: &World, text: &str) -> Result<BTreeSet<Oid>, Error> {
         world.git.resolve_commit(if text.is_empty() { "HEAD" } else { text })?.ok_or_else(missing)
     };
     let revisions = crate::adapters::git::Revisions::between(&commit(from)?, &commit(to)?);
-    Ok(world.git.commits(&revisions)?.into_iter().map(|it| it.id).collect())
+    Ok(order::set(world.git.commits(&revisions)?.into_iter().map(|it| it.id)))
 }
 
 /// The Agent Trace record in one of ours: without what only the ledger needs.

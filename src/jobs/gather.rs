@@ -13,6 +13,7 @@ use crate::gate::evidence::{
     Waived,
 };
 use crate::gate::obligation::{Case, Obligation};
+use crate::gate::order;
 use crate::gate::policy::TestCommand;
 use crate::gate::record::{SignatureState, SshSignature};
 use crate::gate::requirement::approval_needs::further_needs;
@@ -380,7 +381,7 @@ fn signers(world: &World, case: &Case<'_>) -> Answer<BTreeMap<Oid, Option<SshSig
         };
         (commit, signature)
     };
-    Ok(signed.into_iter().map(signer).collect())
+    Ok(order::map(signed.into_iter().map(signer)))
 }
 
 fn target(

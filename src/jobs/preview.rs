@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::adapters::fs;
 use crate::adapters::runner::{self, Dry, DryOutput, EnginePlan, MAX_PLAN, Order};
 use crate::gate::change::{RepoPath, printable};
+use crate::gate::order;
 use crate::gate::policy::{PreviewCommand, TestCommand};
 use crate::gate::preview::{self, Committed, Preview, Sources, is_plan_file};
 use crate::gate::record::canonical::sha256;
@@ -98,19 +99,20 @@ impl Prepared {
 /// The previews that the matching rules require.
 fn required(judgement: &Judgement) -> BTreeSet<String> {
     let obligations = judgement.obligations();
-    obligations
-        .iter()
-        .flat_map(|it| &it.rule.require)
-        .filter_map(|staged| match &staged.requirement {
-            Requirement::Preview(names) => Some(names),
-            Requirement::Approvals(_)
-            | Requirement::Tests(_)
-            | Requirement::Coverage(_)
-            | Requirement::Disclosure => None,
-        })
-        .flatten()
-        .cloned()
-        .collect()
+    order::set(
+        obligations
+            .iter()
+            .flat_map(|it| &it.rule.require)
+            .filter_map(|staged| match &staged.requirement {
+                Requirement::Preview(names) => Some(names),
+                Requirement::Approvals(_)
+                | Requirement::Tests(_)
+                | Requirement::Coverage(_)
+                | Requirement::Disclosure => None,
+            })
+            .flatten()
+            .cloned(),
+    )
 }
 
 /// Runs the policy's commands in kept checkouts, one after the other, and

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use super::ref_files::{End, RefFiles};
 use super::{Git, GitError, unexpected};
 use crate::gate::change::Oid;
+use crate::gate::order;
 
 /// The most that a list of shallow boundaries may hold.
 const SHALLOW_LIMIT: u64 = 64 << 20;
@@ -220,7 +221,7 @@ impl Git {
         }
         let path = self.layout().common_dir.join("shallow");
         let bytes = crate::adapters::fs::read(&path, SHALLOW_LIMIT)?.unwrap_or_default();
-        Ok(String::from_utf8_lossy(&bytes).lines().filter_map(Oid::parse).collect())
+        Ok(order::set(String::from_utf8_lossy(&bytes).lines().filter_map(Oid::parse)))
     }
 
     fn history_is_whole(&self, tip: &Oid, question: &str) -> Result<(), GitError> {

@@ -138,11 +138,11 @@ pub(super) fn lines(
             let mut line = Map::new();
             let own = query.columns.iter().zip(&row);
             let own = own.map(|(name, value)| ((*name).to_owned(), json(value)));
-            line.insert(query.table.to_owned(), Json::Object(own.collect()));
+            line.insert(query.table.to_owned(), Json::Object(order::object(own)));
             for (join, found) in query.joins.iter().zip(&joined) {
                 if let Some(value) = named(query, join, &row).and_then(|key| found.get(key)) {
                     let members = [(join.column.to_owned(), json(value))];
-                    line.insert(join.table.to_owned(), Json::Object(members.into_iter().collect()));
+                    line.insert(join.table.to_owned(), Json::Object(order::object(members)));
                 }
             }
             (id, Json::Object(line).to_string().into_bytes())

@@ -12,6 +12,7 @@ use super::super::change::{Change, Entry, Oid, RepoPath};
 use super::super::evidence::{Answer, BlobMerge, Merged, Moved, Moves};
 use super::super::record::{FileDelta, Side};
 use super::Reason;
+use crate::gate::order;
 
 /// The name of the files that tell git how to merge others.
 const ATTRIBUTES: &[u8] = b".gitattributes";
@@ -56,7 +57,7 @@ pub fn attribute_folders(change: &Change) -> BTreeSet<Vec<u8>> {
         let folder = path.as_bytes().strip_suffix(ATTRIBUTES)?;
         (folder.is_empty() || folder.ends_with(b"/")).then(|| folder.to_vec())
     };
-    change.files.iter().filter_map(|file| folder(&file.path)).collect()
+    order::set(change.files.iter().filter_map(|file| folder(&file.path)))
 }
 
 /// Returns the merge that would prove that an approval of a file carries over

@@ -7,6 +7,7 @@ use super::super::evidence::Answer;
 use super::super::record::{Content, FileDelta, Side};
 use super::Reason;
 use super::carry::{self, Obstacle, Proofs};
+use crate::gate::order;
 
 /// Returns a file's change by content. `sha256` is that of the new blob's
 /// bytes, where it is known.
@@ -118,7 +119,7 @@ pub(super) fn covered_files(
 }
 
 fn by_path(files: &[FileDelta]) -> BTreeMap<&RepoPath, &FileDelta> {
-    files.iter().map(|file| (&file.path, file)).collect()
+    order::map(files.iter().map(|file| (&file.path, file)))
 }
 
 fn same(one: Option<&Side>, other: Option<&Side>) -> bool {

@@ -9,6 +9,7 @@ use super::super::policy::Policy;
 use super::super::record::SshSignature;
 use super::super::trailer;
 use super::signatory::{grants, signatory};
+use crate::gate::order;
 
 /// Trailers that name somebody who made the commit, or answers for it.
 /// Addresses in them are no proof; believing them can only exclude.
@@ -68,7 +69,7 @@ impl Involved {
     /// Returns the names of all who had any part: an approval that is still to
     /// be made could not count.
     pub fn names(&self) -> BTreeSet<&str> {
-        self.parts.keys().map(String::as_str).collect()
+        order::set(self.parts.keys().map(String::as_str))
     }
 
     fn add(&mut self, people: &[&str], part: impl Fn() -> Part) {

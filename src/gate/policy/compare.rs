@@ -3,7 +3,6 @@
 //! Only what surely asks for more is called tightened. Whatever cannot be told
 //! counts as loosened, since a person has to look at it.
 
-use crate::gate::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -13,6 +12,7 @@ use super::super::requirement::Requirement;
 use super::super::time::parse_length;
 use super::resolved::resolved;
 use super::{ApprovalRule, Carry, Comparison, Globs, Policy, Rule, StagedRequirement, When};
+use crate::gate::order;
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

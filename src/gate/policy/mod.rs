@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::packages::{self, Ecosystem, Selection};
 use super::requirement::Requirement;
 use super::time::Timestamp;
+use crate::gate::order;
 
 /// A validated policy: what `countersign.toml` means, nested files included.
 #[derive(Clone, Debug)]
@@ -473,14 +474,15 @@ impl TestCommand {
 impl Policy {
     /// Returns the humans that `from` (groups or people) names; every human of the policy if it is empty.
     pub fn humans<'a>(&'a self, from: &[String]) -> BTreeSet<&'a str> {
-        self.people
-            .values()
-            .filter(|person| person.kind == PersonKind::Human)
-            .filter(|person| {
-                from.is_empty() || from.iter().any(|it| self.is_member(&person.name, it))
-            })
-            .map(|person| person.name.as_str())
-            .collect()
+        order::set(
+            self.people
+                .values()
+                .filter(|person| person.kind == PersonKind::Human)
+                .filter(|person| {
+                    from.is_empty() || from.iter().any(|it| self.is_member(&person.name, it))
+                })
+                .map(|person| person.name.as_str()),
+        )
     }
 
     /// Whether `person` is `group_or_person` or one of its members.

@@ -9,6 +9,7 @@ use super::super::change::printable;
 use super::super::requirement::Requirement;
 use super::super::time::write_length;
 use super::*;
+use crate::gate::order;
 
 /// Returns the whole policy as JSON, in the file's words.
 pub fn resolved(policy: &Policy) -> Value {
@@ -125,11 +126,7 @@ fn plain(value: &Value) -> String {
 }
 
 fn map<T>(items: &std::collections::BTreeMap<String, T>, write: impl Fn(&T) -> Value) -> Value {
-    items
-        .iter()
-        .map(|(name, item)| (name.clone(), write(item)))
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+    order::object(items.iter().map(|(name, item)| (name.clone(), write(item)))).into()
 }
 
 fn person(person: &Person) -> Value {

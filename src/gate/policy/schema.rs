@@ -1,7 +1,9 @@
 //! The shape of `countersign.toml` as a JSON Schema (draft 2020-12), for
 //! editors. The parser decides; tests keep the two the same.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use crate::gate::order;
 
 /// Returns the schema of the root policy.
 pub fn schema() -> Value {
@@ -328,7 +330,7 @@ fn example() -> Properties {
 
 fn table(required: &[&str], properties: Properties) -> Value {
     let properties =
-        properties.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>();
+        order::object(properties.into_iter().map(|(key, value)| (key.to_owned(), value)));
     let mut table =
         json!({ "type": "object", "additionalProperties": false, "properties": properties });
     if !required.is_empty() {

@@ -2,7 +2,6 @@
 //! they would be: two JSON documents, one after the other, each an object or a
 //! `List`. A third, of `kubectl config view --minify`, names the cluster.
 
-use crate::gate::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -10,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::shrink::shrinking;
 use super::{Action, Collector, Preview, PreviewError, Row, Spot, bounded};
+use crate::gate::order;
 
 /// What the server writes into an object by itself.
 const OF_THE_SERVER: &[&str] = &[

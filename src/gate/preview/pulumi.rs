@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::place::Attributes;
 use super::shrink::shrinking;
 use super::{Action, Collector, Preview, PreviewError, Row, Spot, bounded};
+use crate::gate::order;
 
 /// What stands for a value that is known only when it is done.
 const UNKNOWN: &str = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
@@ -110,7 +111,7 @@ fn regions<'d>(digest: &'d Digest<'_>) -> BTreeMap<&'d str, String> {
     };
     let providers =
         digest.steps.iter().filter(|step| kind(&step.urn).starts_with("pulumi:providers:"));
-    providers.filter_map(region).collect()
+    order::map(providers.filter_map(region))
 }
 
 /// `urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME`: the type.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::bounded;
 use super::hcl::{self, Expression};
 use super::plan_file::{LOCK_FILE, Module, PlanFile};
+use crate::gate::order;
 use crate::gate::record::canonical::sha256;
 
 /// The most differences that are named.
@@ -53,7 +54,7 @@ pub fn folders(file: &PlanFile, root: &str) -> BTreeSet<String> {
     let base = base(file, root);
     let local = file.modules.iter().filter(|it| is_local(it, file));
     let folders = local.filter_map(|module| joined(&base, &module.folder));
-    folders.chain([trimmed(root)]).collect()
+    order::set(folders.chain([trimmed(root)]))
 }
 
 /// The folder in which the plan was made. An engine before 0.15 was told the
@@ -212,7 +213,7 @@ fn of_lock(ours: &[u8], theirs: &[u8], differences: &mut Vec<String>) {
             return;
         }
     };
-    for name in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
+    for name in order::set(ours.keys().chain(theirs.keys())) {
         match (ours.get(name), theirs.get(name)) {
             (Some((ours, _)), Some((theirs, _))) if ours != theirs => {
                 differences

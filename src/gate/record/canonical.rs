@@ -4,8 +4,9 @@
 //! character as itself except those that JSON must escape, one final newline.
 //! (RFC 8785 without its numbers: integers are all we write.)
 
-use crate::gate::order;
 use serde_json::Value;
+
+use crate::gate::order;
 
 /// A value that has no canonical text.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub fn is_lower_hex(text: &str) -> bool {
 
 /// A JSON object of these members, which are taken and not copied.
 pub(super) fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    Value::Object(order::object(members.map(|(name, value)| (name.to_owned(), value))))
 }
 
 /// Whether `text` is what [`write()`] writes of some value, but for the newline;

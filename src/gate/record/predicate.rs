@@ -14,6 +14,7 @@ use super::{
     Shown, Side, Signer, TestCounts, Waiver, Withdrawal,
 };
 use super::{coverage, proof};
+use crate::gate::order;
 
 /// Writes a body's predicate.
 pub(super) fn write(body: &Body) -> Result<Cow<'_, Value>, RecordError> {
@@ -226,12 +227,10 @@ fn texts_if_any(fields: &Fields, name: &str) -> Result<Vec<String>, RecordError>
 
 fn write_preview(record: &PreviewRecord) -> Value {
     let preview = &record.preview;
-    let counts: Map<String, Value> = preview
-        .counts
-        .actions
-        .iter()
-        .map(|(action, count)| (action.word().to_owned(), (*count).into()))
-        .collect();
+    let counts = &preview.counts.actions;
+    let counts = order::object(
+        counts.iter().map(|(action, count)| (action.word().to_owned(), (*count).into())),
+    );
     let note = |note: &Note| json!({ "address": note.address, "what": note.what });
     let mut predicate = Map::new();
     predicate.insert("by".into(), write_signer(&record.by));

@@ -328,12 +328,15 @@ pub fn able<'a>(
     situation: &Situation<'_>,
 ) -> BTreeSet<&'a str> {
     let had_a_part = situation.involved.names();
-    case.policy
-        .humans(&rule.from)
-        .into_iter()
-        .filter(|name| !had_a_part.contains(name) || is_solo(case.policy, name))
-        .filter(|name| case.policy.people.get(*name).is_some_and(|person| !person.keys.is_empty()))
-        .collect()
+    order::set(
+        case.policy
+            .humans(&rule.from)
+            .into_iter()
+            .filter(|name| !had_a_part.contains(name) || is_solo(case.policy, name))
+            .filter(|name| {
+                case.policy.people.get(*name).is_some_and(|person| !person.keys.is_empty())
+            }),
+    )
 }
 
 fn satisfied(counting: &[&Counted], people: &BTreeSet<&str>) -> Outcome {

@@ -3,7 +3,6 @@
 //!
 //! A model of values; the terminal, markdown and JSON show it in their ways.
 
-use crate::gate::order;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
@@ -16,6 +15,7 @@ use super::record::canonical::sha256;
 use super::requirement::preview;
 use super::signal::{Signal, SignalKind, Strength};
 use super::verdict::{Judged, State, Verdict};
+use crate::gate::order;
 
 mod earlier;
 mod hunks;

@@ -4,8 +4,9 @@
 //! "GLM-5 via Crush", and in older projects a person. A text names an agent
 //! for certain if nothing but words of this trade stands in it.
 
-use crate::gate::order;
 use fnv::FnvHashMap;
+
+use crate::gate::order;
 
 /// How a word points to an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

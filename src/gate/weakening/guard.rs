@@ -37,7 +37,7 @@ pub fn texts(case: &Case<'_>) -> BTreeSet<Oid> {
         let old = if only_adds(file) { &None } else { &file.old };
         [old, &file.new]
     });
-    entries.flatten().filter(|it| is_regular(it)).map(|entry| entry.oid.clone()).collect()
+    order::set(entries.flatten().filter(|it| is_regular(it)).map(|entry| entry.oid.clone()))
 }
 
 /// What the change takes from the tests.
