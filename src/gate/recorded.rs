@@ -448,7 +448,11 @@ mod tests {
     /// `expected`: `x` for every line of the file that is found.
     #[track_caller]
     fn check(file: &str, added: (u64, u64), expected: &str) {
-        let kept = kept(WRITTEN, 3, 6);
+        check_of(&kept(WRITTEN, 3, 6), file, added, expected);
+    }
+
+    #[track_caller]
+    fn check_of(kept: &[RecordedLines], file: &str, added: (u64, u64), expected: &str) {
         let records: Vec<&RecordedLines> = kept.iter().collect();
         let mut marks = vec!['.'; file.lines().count()];
         for range in
@@ -469,6 +473,18 @@ mod tests {
         check("fn human() {\n}\n\nwork();\n", (1, 4), "...x");
         check("fn other() {\n}\n", (1, 9), "..");
         check("}\n", (5, 9), ".");
+    }
+
+    #[test]
+    fn short_lines_are_found_near_to_where_they_stood() {
+        let kept = kept("one\nb = 1\n}\nc = 2\n", 2, 4);
+        check_of(&kept, "one\nb = 1\n}\nc = 2\n", (1, 4), ".xxx");
+        check_of(&kept, "zero\none\nb = 1\n}\nc = 2\n", (1, 5), "..xxx");
+        check_of(&kept, "b = 1\nb = 1\nd\nc = 2\n", (1, 4), ".x.x");
+        check_of(&kept, "one\nhers\n}\nc = 2\n", (1, 4), "....");
+        check_of(&kept, "b = 1\n}\nb = 1\n}\n", (1, 1), "....");
+        let far = format!("{}b = 1\n}}\nc = 2\n", "hers\n".repeat(40));
+        check_of(&kept, &far, (1, 99), &".".repeat(43));
     }
 
     #[test]

@@ -401,6 +401,25 @@ fn lines_that_a_formatter_changed_count_unless_the_policy_says_otherwise() {
 }
 
 #[test]
+fn short_lines_are_marked_as_well_on_every_machine() {
+    if is_below_an_agent() {
+        return;
+    }
+    let (repo, remote) = prepared();
+    repo.git(&["reset", "-q", "--hard"]);
+    repo.write("src/b.py", "x = 1\ny = 2\n").git(&["add", "-A"]);
+    repo.git(&["commit", "-q", "--no-verify", "-m", "By hand"]);
+    record(&repo, "s2", "src/b.py", "x = 1", "x = 10");
+    repo.write("src/b.py", "x = 10\ny = 3\n");
+    repo.git(&["commit", "-q", "-a", "-m", "Both"]);
+    repo.git(&["push", "-q", "origin", "work"]);
+    let other = remote.clone_as("other", &["-b", "work"]);
+    for clone in [repo, other] {
+        check_file(&clone, "origin/main..work", "src/b.py", &["1-1 claude-code recorded"]);
+    }
+}
+
+#[test]
 fn a_note_of_git_ai_marks_its_lines() {
     if is_below_an_agent() {
         return;

@@ -91,6 +91,7 @@ pub fn match_keys(
     let page = Page { lines, keys, open };
     let mut owners: Vec<Option<usize>> = vec![None; lines.len()];
     take(&page, text, &mut own, fits, &mut |at, line| owners[at] = Some(line));
+    take_short(&page, text, &mut own, fits, places, &mut owners);
     take_at_distance(&page, text, &own, fits, places, &mut owners);
     owners
 }
@@ -139,16 +140,102 @@ fn take_at_distance(
     }
 }
 
+/// Takes short lines (`x = 1`) of runs in which no line means more, near to
+/// where they stood: at the very number, or at the one place around it that has
+/// this text. Of a run of which less than half is there, nothing is taken.
+fn take_short(
+    page: &Page<'_>,
+    text: &[u64],
+    own: &mut [bool],
+    fits: &dyn Fn(usize, usize) -> bool,
+    places: &[Option<(usize, u64)>],
+    owners: &mut [Option<usize>],
+) {
+    let mut start = 0;
+    while start < text.len() {
+        let run = start..end_of_run(places, start);
+        start = run.end;
+        let Some((_, number)) = places.get(run.start).copied().flatten() else { continue };
+        if !own.get(run.clone()).is_some_and(|own| own.iter().all(|own| *own)) {
+            continue;
+        }
+        let free = |line: usize, at: usize| {
+            page.keys.get(at) == Some(&text[line])
+                && page.open[at]
+                && owners[at].is_none()
+                && is_short(page.lines[at])
+                && fits(line, at)
+        };
+        let found = near(run.clone(), number, &free);
+        if found.len() * 2 >= run.len() {
+            for (line, at) in found {
+                own[line] = false;
+                owners[at] = Some(line);
+            }
+        }
+    }
+}
+
+/// Where the lines end that stood one below the other, from this one on.
+fn end_of_run(places: &[Option<(usize, u64)>], first: usize) -> usize {
+    let mut end = first + 1;
+    while let (Some(Some((file, number))), Some(Some(next))) =
+        (places.get(end - 1).copied(), places.get(end).copied())
+    {
+        if next != (file, number.saturating_add(1)) {
+            break;
+        }
+        end += 1;
+    }
+    end
+}
+
+/// The places of a run's lines that are as far from their numbers as the line
+/// above, or are the only ones around them. `number` is the first line's.
+fn near(
+    run: std::ops::Range<usize>,
+    number: u64,
+    free: &dyn Fn(usize, usize) -> bool,
+) -> Vec<(usize, usize)> {
+    let distance = usize::try_from(DISTANCE).unwrap_or_default();
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    let mut moved = 0;
+    for (line, stood) in run.zip(number.saturating_sub(1)..) {
+        let Ok(stood) = usize::try_from(stood) else { break };
+        let is = |at: usize| free(line, at) && !found.iter().any(|(_, other)| *other == at);
+        let expected = stood.checked_add_signed(moved).filter(|at| is(*at));
+        let at = expected.or_else(|| {
+            let around = stood.saturating_sub(distance)..=stood.saturating_add(distance);
+            let mut around = around.filter(|at| is(*at));
+            around.next().filter(|_| around.next().is_none())
+        });
+        if let Some(at) = at {
+            moved = at.cast_signed().wrapping_sub(stood.cast_signed());
+            found.push((line, at));
+        }
+    }
+    found
+}
+
 /// Whether a line means something by itself: four letters or digits, and not a
 /// word that every program is full of.
 pub fn is_telling(line: &str) -> bool {
+    line.chars().filter(|it| it.is_alphanumeric()).take(4).count() == 4 && !is_common(line)
+}
+
+/// Whether a line says something, but too little to be told from others of its
+/// kind wherever it stands: `x = 1`, `b`.
+fn is_short(line: &str) -> bool {
+    line.chars().any(char::is_alphanumeric) && !is_common(line) && !is_telling(line)
+}
+
+fn is_common(line: &str) -> bool {
     const COMMON: [&str; 14] = [
         "else", "break", "continue", "return", "pass", "done", "then", "begin", "endif", "default",
         "finally", "none", "true", "false",
     ];
     let word = line.trim().trim_end_matches([';', ':', ',', '{', '}', ')', ' ']);
-    line.chars().filter(|it| it.is_alphanumeric()).take(4).count() == 4
-        && !COMMON.iter().any(|common| word.eq_ignore_ascii_case(common))
+    COMMON.iter().any(|common| word.eq_ignore_ascii_case(common))
 }
 
 /// What is left of a text without blanks, without a comma that closes a list,
@@ -495,6 +582,21 @@ mod tests {
         check("let first = 1;\r\nlet second = 2;  \r\n", "++", std::slice::from_ref(&one), ".x");
         check("let first = 1;\nlet second = 2;\n", "+.", &[one], "..");
         check("whole file\nof text\n", "++", &[edit("x", None, "whole file\nof text")], "xx");
+    }
+
+    #[test]
+    fn short_lines_are_found_where_they_can_only_be_the_agents() {
+        check("a\nB\nc\n", ".+.", &[edit("x", Some("b\n"), "B\n")], ".x.");
+        check("x = 10\ny\n", "+.", &[edit("x", Some("x = 1"), "x = 10")], "x.");
+        check("p(x = 10)\n", "+", &[edit("x", Some("x = 1"), "x = 10")], "x");
+        check("1\n2\n3\n", "+++", &[edit("x", None, "1\n2\n3\n")], "xxx");
+        check("1\n2\nhuman\n3\n", "++++", &[edit("x", None, "1\n2\n3\n")], "xx.x");
+        check("- \u{3042}\n", "+", &[edit("x", Some("- \u{3044}"), "- \u{3042}")], "x");
+        check("y\nreturn\n", "++", &[edit("x", Some("y\n"), "y\nreturn\n")], ".x");
+        // Which of two it is, or whose a letter within a line, cannot be told.
+        check("x = 10\nx = 10\n", "++", &[edit("x", Some("x = 1"), "x = 10")], "..");
+        check("f(B)\n", "+", &[edit("x", Some("b"), "B")], ".");
+        check("}\n", "+", &[edit("x", None, "}\n")], ".");
     }
 
     #[test]

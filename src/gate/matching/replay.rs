@@ -13,7 +13,9 @@ use similar::DiffOp;
 
 use super::super::diff;
 use super::super::trace::TracedEdit;
-use super::{COMPARED, PAIRS, PLACES, is_telling, key, length_of_run, plain, start_of_run};
+use super::{
+    COMPARED, PAIRS, PLACES, is_short, is_telling, key, length_of_run, plain, start_of_run,
+};
 use crate::gate::order;
 
 /// The most lines that one line is wrapped into, or joined of.
@@ -48,6 +50,9 @@ pub(super) struct Written<'a> {
     exact: Vec<u64>,
     loose: Vec<u64>,
     telling: Vec<bool>,
+    /// No line means much: short ones stand for those that do, and the text
+    /// has to stand there once.
+    short: bool,
     /// Which lines the edit put there.
     new: Vec<bool>,
     /// Which of them no later edit took away.
@@ -73,10 +78,13 @@ impl<'a> Written<'a> {
             None => vec![true; lines.len()],
             Some(old) => compare(old, &lines, &mut removed),
         };
+        let short = !lines.iter().any(|line| is_telling(line));
+        let telling = |line: &&str| if short { is_short(line) } else { is_telling(line) };
         Written {
             exact: lines.iter().map(|line| key(line, false)).collect(),
             loose: lines.iter().map(|line| key(line, true)).collect(),
-            telling: lines.iter().map(|line| is_telling(line)).collect(),
+            telling: lines.iter().map(telling).collect(),
+            short,
             own: new.clone(),
             new,
             removed,
@@ -89,6 +97,12 @@ impl<'a> Written<'a> {
     /// several brackets or blanks went cannot be told.
     pub(super) fn removed(&self) -> impl Iterator<Item = u64> {
         self.removed.iter().flatten().filter(|line| is_telling(line)).map(|line| key(line, false))
+    }
+
+    /// Whether it may be looked for within lines: not if it is but a letter.
+    fn may_be_part(&self) -> bool {
+        let letters = self.lines.iter().flat_map(|line| line.chars());
+        self.part && letters.filter(|it| it.is_alphanumeric()).take(2).count() == 2
     }
 
     pub(super) fn exact(&self) -> &[u64] {
@@ -214,7 +228,7 @@ impl<'a> Replay<'a> {
         let whole = forms
             .iter()
             .find_map(|loose| self.find(edit, *loose, false))
-            .or_else(|| edit.part.then(|| self.find(edit, false, true)).flatten());
+            .or_else(|| edit.may_be_part().then(|| self.find(edit, false, true)).flatten());
         let mut found = match whole {
             Some(start) => (start..start + edit.lines.len()).map(Some).collect(),
             None => self.align(edit, forms),
@@ -268,7 +282,7 @@ impl<'a> Replay<'a> {
         let inner = |line: usize| !part || (line > 0 && line + 1 < keys.len());
         let probe = (0..keys.len()).find(|it| edit.telling[*it] && inner(*it)).unwrap_or(probe);
         let mut best: Option<(usize, usize)> = None;
-        let mut times = 0;
+        let (mut times, mut free) = (0, 0);
         for at in probe..self.slots.len() {
             let start = at - probe;
             if start + keys.len() > self.slots.len() {
@@ -283,11 +297,13 @@ impl<'a> Replay<'a> {
             times += 1;
             let count = (0..keys.len()).filter(|it| edit.own[*it] && self.is_open(start + it));
             let count = count.count();
+            free += usize::from(count > 0);
             if best.is_none_or(|(most, _)| count > most) {
                 best = Some((count, start));
             }
         }
-        best.filter(|_| !part || times == 1).map(|(_, start)| start)
+        let certain = (!part || times == 1) && (!edit.short || free == 1);
+        best.filter(|_| certain).map(|(_, start)| start)
     }
 
     /// Whether a line of the text stands there; `part`: the first and the last
