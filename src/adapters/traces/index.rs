@@ -15,7 +15,7 @@ use crate::gate::trace::place::Places;
 
 /// The cache's name in the store.
 const CACHE: &str = "sessions";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How much older than the records asked for (in seconds) a file may be that is
 /// still remembered.

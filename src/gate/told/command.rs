@@ -16,6 +16,11 @@ pub fn commands(line: &str) -> Vec<Vec<String>> {
     found
 }
 
+/// Whether every quote that a line opens is closed in it.
+pub fn is_whole(line: &str) -> bool {
+    shlex::split(line).is_some()
+}
+
 /// The name of a command's program, without its folder and `.exe`.
 pub fn program(words: &[String]) -> &str {
     let name = words.first().map_or("", String::as_str);

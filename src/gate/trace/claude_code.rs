@@ -14,7 +14,9 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{EDITS, Found, Reader, Skipped, Texts, TracedEdit, flag, name, part, text, wait};
+use super::{
+    EDITS, Found, Reader, Skipped, Texts, TracedEdit, flag, name, part, script, text, wait,
+};
 use crate::gate::time::Timestamp;
 
 /// Reads one session file.
@@ -48,6 +50,7 @@ struct Head {
 static TOOL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool_use"));
 static CALL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"tool_use\""));
 static EDIT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("Edit\""));
+static SHELL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"Bash\""));
 static WRITE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"Write\""));
 static PATCH: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"structuredPatch\""));
 static CELL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"new_source\""));
@@ -109,6 +112,8 @@ struct Facts<'a> {
     old_source: Option<String>,
     #[serde(default, deserialize_with = "text")]
     new_source: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    command: Option<String>,
     #[serde(rename = "userModified", default, deserialize_with = "flag")]
     modified: Option<bool>,
     #[serde(default, deserialize_with = "text")]
@@ -185,7 +190,8 @@ impl Reader for ClaudeCode {
         if !has(&TOOL) {
             return Ok(());
         }
-        let calls = has(&CALL) && (has(&EDIT) || has(&WRITE));
+        let shell = || has(&SHELL) && script::may_write(line);
+        let calls = has(&CALL) && (has(&EDIT) || has(&WRITE) || shell());
         if !calls && self.calls.is_empty() && !has(&PATCH) && !has(&CELL) {
             return Ok(());
         }
@@ -243,6 +249,10 @@ fn asked_for(tool: Option<&str>, input: Option<&RawValue>) -> Vec<Texts> {
     match tool {
         Some("Edit" | "MultiEdit" | "Write" | "NotebookEdit") => {
             part::<Facts<'_>>(input).and_then(|facts| facts.texts()).unwrap_or_default()
+        }
+        Some("Bash") => {
+            let command = part::<Facts<'_>>(input).and_then(|facts| facts.command);
+            command.as_deref().map(script::written).unwrap_or_default()
         }
         _ => Vec::new(),
     }

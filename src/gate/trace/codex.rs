@@ -5,7 +5,8 @@
 //! `session_meta` names the session and its folder, `turn_context` the model
 //! and the folder from there on. A patch stands in a `function_call` named
 //! `apply_patch` (`input` or `patch` of its arguments), in a
-//! `custom_tool_call`, or in a shell's command as a heredoc; the call's output
+//! `custom_tool_call`, or in a shell's command as a heredoc; what a command
+//! writes into a file by its own words counts as well. The call's output
 //! says how it ended. Newer versions also write `patch_apply_end`, or
 //! `item_completed` with a `FileChange`, which name what was changed; they are
 //! all there is where the patch was made by a script of the `exec` tool.
@@ -21,7 +22,7 @@ use serde_json::value::RawValue;
 
 use super::apply_patch::{self, in_script};
 use super::session::{End, Session};
-use super::{EDITS, Found, NAME, Reader, Skipped, Texts, flag, name, part, text};
+use super::{EDITS, Found, NAME, Reader, Skipped, Texts, flag, name, part, script, text};
 use crate::gate::time::Timestamp;
 
 /// Reads one session file.
@@ -36,6 +37,7 @@ static META: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"session
 static TURN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"turn_context\""));
 static ID: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"call_id\""));
 static CWD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"cwd\""));
+static CALL: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("_call\""));
 
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -143,6 +145,7 @@ impl Reader for Codex {
     fn line(&mut self, at: u64, line: &[u8], found: &mut Vec<Found>) -> Result<(), Skipped> {
         let has = |finder: &Finder<'_>| finder.find(line).is_some();
         let candidate = [&PATCH, &TURN, &EVENT, &META, &ITEM, &JOINED].iter().any(|it| has(it))
+            || (has(&CALL) && script::may_write(line))
             || (self.0.waits() && has(&ID))
             || (at == 0 && !self.0.is_named());
         if !candidate {
@@ -250,10 +253,10 @@ fn patch(text: &str) -> Vec<Texts> {
     apply_patch::body(text).map(apply_patch::edits).unwrap_or_default()
 }
 
-/// The edits of the patches that a script applies.
-fn applied(script: &str) -> Vec<Texts> {
+/// The edits of the patches that a script applies, and what it writes itself.
+fn applied(text: &str) -> Vec<Texts> {
     let mut edits = Vec::new();
-    for patch in in_script(script) {
+    for patch in in_script(text) {
         if edits.len() >= EDITS {
             break;
         }
@@ -263,6 +266,8 @@ fn applied(script: &str) -> Vec<Texts> {
             None => texts,
         }));
     }
+    edits.extend(script::written(text));
+    edits.truncate(EDITS);
     edits
 }
 

@@ -90,7 +90,9 @@ impl Reader for Copilot {
             Some("session.model_change") => self.0.turns(at, data.new_model, None),
             Some("tool.execution_start") => {
                 let arguments = data.tool.as_deref().zip(data.arguments);
-                let edits = arguments.map(|(tool, it)| tool::edits(tool, it)).unwrap_or_default();
+                let edits = arguments
+                    .map(|(tool, it)| tool::edits_and_commands(tool, it))
+                    .unwrap_or_default();
                 let before = self.0.model.clone();
                 self.0.model = data.model.or(before.clone());
                 self.0.call(data.call, at, time, edits, found);

@@ -218,7 +218,8 @@ impl Document {
             self.session.model = part::<Model>(message.model).and_then(|it| it.model);
             for block in part::<Vec<Block<'_>>>(message.content).unwrap_or_default() {
                 let call = block.name.as_deref().zip(block.input);
-                let mut edits = call.map(|(tool, it)| tool::edits(tool, it)).unwrap_or_default();
+                let mut edits =
+                    call.map(|(tool, it)| tool::edits_and_commands(tool, it)).unwrap_or_default();
                 edits.extend(block.text.as_deref().map(tool::in_text).unwrap_or_default());
                 self.session.call(None, 0, time, edits, found);
             }
@@ -266,7 +267,13 @@ impl Document {
                     let end = End { id: &id, at: 0, time: None, failed, changes: Vec::new() };
                     self.session.end(end, found);
                 } else if let Some((tool, input)) = block.name.as_deref().zip(block.input) {
-                    self.session.call(block.id, 0, time, tool::edits(tool, input), found);
+                    self.session.call(
+                        block.id,
+                        0,
+                        time,
+                        tool::edits_and_commands(tool, input),
+                        found,
+                    );
                 }
             }
         }
@@ -278,7 +285,8 @@ impl Document {
         self.session.begins(0, document.session, None);
         if state.status.as_deref() == Some("completed") {
             let call = document.tool.as_deref().zip(state.input);
-            let edits = call.map(|(tool, it)| tool::edits(tool, it)).unwrap_or_default();
+            let edits =
+                call.map(|(tool, it)| tool::edits_and_commands(tool, it)).unwrap_or_default();
             let time = part::<Span>(state.time).and_then(|it| seconds(it.end));
             self.session.call(None, 0, time, edits, found);
         }
@@ -322,7 +330,7 @@ impl Reader for Document {
 fn of_function(function: Option<Function<'_>>) -> Vec<super::Texts> {
     let Some(function) = function else { return Vec::new() };
     let call = function.name.as_deref().zip(function.arguments);
-    call.map(|(tool, it)| tool::edits(tool, it)).unwrap_or_default()
+    call.map(|(tool, it)| tool::edits_and_commands(tool, it)).unwrap_or_default()
 }
 
 /// The first of the thread's trees; the files' own paths are absolute.

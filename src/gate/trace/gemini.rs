@@ -67,7 +67,8 @@ impl Reader for Gemini {
         for call in part::<Vec<Call<'_>>>(parsed.calls).unwrap_or_default() {
             let done = matches!(call.status.as_deref(), None | Some("success"));
             let arguments = call.name.as_deref().zip(call.args).filter(|_| done);
-            let changes = arguments.map(|(tool, it)| tool::edits(tool, it)).unwrap_or_default();
+            let changes =
+                arguments.map(|(tool, it)| tool::edits_and_commands(tool, it)).unwrap_or_default();
             let time = call.timestamp.as_deref().or(parsed.timestamp.as_deref());
             let time = time.and_then(Timestamp::parse);
             let id = call.id.unwrap_or_default();

@@ -118,7 +118,8 @@ impl Messages {
                 let block = part::<Block<'_>>(block.function).unwrap_or(block);
                 let arguments = block.input.or(block.arguments).or(block.args);
                 let call = block.name.as_deref().zip(arguments);
-                let edits = call.map(|(tool, it)| tool::edits(tool, it)).unwrap_or_default();
+                let edits =
+                    call.map(|(tool, it)| tool::edits_and_commands(tool, it)).unwrap_or_default();
                 let id = block.id.filter(|_| self.answers);
                 self.session.call(id, at, time, edits, found);
             }

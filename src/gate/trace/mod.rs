@@ -15,6 +15,7 @@ pub mod gemini;
 pub mod git_ai;
 pub mod messages;
 pub mod place;
+mod script;
 mod session;
 pub mod source;
 pub mod stored;

@@ -130,7 +130,7 @@ impl Reader for OpenCode {
         session.model = text(&row, ["message", "data"]).and_then(model);
         let end = state.get("time").and_then(|it| it.get("end")).and_then(Value::as_i64);
         let input = state.get("input").and_then(|it| to_raw_value(it).ok());
-        let edits = input.map(|it| tool::edits(&tool, &it)).unwrap_or_default();
+        let edits = input.map(|it| tool::edits_and_commands(&tool, &it)).unwrap_or_default();
         session.call(None, at, end.map(|it| Timestamp(it / 1000)), edits, found);
         Ok(())
     }

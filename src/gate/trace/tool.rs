@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::{EDITS, NAME, Texts, apply_patch, part};
+use super::{EDITS, NAME, Texts, apply_patch, part, script};
 
 /// The tools that edit files, in small letters and without `_` and `-`.
 const TOOLS: &[&str] = &[
@@ -34,6 +34,23 @@ const TOOLS: &[&str] = &[
     "writefile",
     "writetofile",
 ];
+
+/// The tools that run a shell's command.
+const SHELLS: &[&str] = &[
+    "bash",
+    "execute",
+    "executebash",
+    "executecommand",
+    "exec",
+    "runcommand",
+    "runinterminal",
+    "runshellcommand",
+    "runterminalcmd",
+    "runterminalcommand",
+    "shell",
+    "terminal",
+];
+const COMMAND: &[&str] = &["command", "cmd", "CommandLine"];
 
 const PATH: &[&str] =
     &["file_path", "filePath", "path", "filepath", "target_file", "TargetFile", "absolute_path"];
@@ -65,6 +82,25 @@ pub fn edits(tool: &str, arguments: &RawValue) -> Vec<Texts> {
     };
     edits.truncate(EDITS);
     edits
+}
+
+/// The same, and what a shell's command writes by its own words.
+pub fn edits_and_commands(tool: &str, arguments: &RawValue) -> Vec<Texts> {
+    let plain: String = tool.chars().filter(|it| !matches!(it, '_' | '-')).collect();
+    match SHELLS.contains(&plain.to_lowercase().as_str()) {
+        true => in_command(arguments),
+        false => edits(tool, arguments),
+    }
+}
+
+fn in_command(arguments: &RawValue) -> Vec<Texts> {
+    let text: Option<String> = part(Some(arguments));
+    let fields: Option<Fields<'_>> = match &text {
+        Some(text) => serde_json::from_str(text).ok(),
+        None => part(Some(arguments)),
+    };
+    let command = fields.as_ref().and_then(|fields| field(fields, COMMAND));
+    command.as_deref().map(script::written).unwrap_or_default()
 }
 
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
@@ -185,7 +221,7 @@ mod tests {
     #[track_caller]
     fn check(tool: &str, arguments: &str, expected: &[(&str, Option<&str>, &str)]) {
         let raw: &RawValue = serde_json::from_str(arguments).expect("JSON");
-        let found = edits(tool, raw);
+        let found = edits_and_commands(tool, raw);
         let found: Vec<_> =
             found.iter().map(|it| (it.path.as_str(), it.old.as_deref(), it.new.as_str())).collect();
         assert_eq!(found, expected, "{tool} {arguments}");
@@ -216,7 +252,11 @@ mod tests {
         let patch = "*** Begin Patch\\n*** Add File: a\\n+x\\n*** End Patch";
         check("apply_patch", &format!(r#"{{"input":"{patch}"}}"#), &[("a", None, "x\n")]);
         check("apply_patch", &format!(r#""{patch}""#), &[("a", None, "x\n")]);
+        let shell = r#"{"command":"cat > a <<'EOF'\nx\nEOF"}"#;
+        check("run_shell_command", shell, &[("a", None, "x\n")]);
         for (tool, arguments) in [
+            ("bash", r#"{"command":"ls > a"}"#),
+            ("bash", "7"),
             ("read_file", r#"{"path":"a","content":"x"}"#),
             ("edit", r#"{"path":"a"}"#),
             ("edit", r#"{"new_str":"y"}"#),
