@@ -44,6 +44,15 @@ impl Case<'_> {
     pub fn has_ids(&self) -> bool {
         self.change.commits.iter().any(|commit| !commit.id.is_zero())
     }
+
+    /// The command of ours by which people go on with this change. What is only
+    /// staged has to be committed first.
+    pub fn next(&self, command: &str) -> String {
+        match self.range {
+            "--staged" => format!("git commit, then countersign {command}"),
+            range => format!("countersign {command} {range}"),
+        }
+    }
 }
 
 /// How a rule and a change met, for `explain`.

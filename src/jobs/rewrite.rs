@@ -35,9 +35,16 @@ pub fn findings(
     }
     let (base, head) = (judgement.change.base.short(), judgement.change.head.short());
     let target = printable(&judgement.target);
+    // No approval can bind a pair of tips between which no file is different.
+    let consent = match judgement.change.files.is_empty() {
+        true => String::new(),
+        false => format!(
+            " ({}; `countersign approve {base}..{head} --rule {POLICY_CHANGE} --target {target}` consents to it)",
+            outcome.detail
+        ),
+    };
     let message = format!(
-        "the push rewinds {target}, which the policy protects: commits would be gone from it ({}; `countersign approve {base}..{head} --rule {POLICY_CHANGE} --target {target}` consents to it)",
-        outcome.detail
+        "the push rewinds {target}, which the policy protects: commits would be gone from it{consent}"
     );
     Ok(vec![
         Finding::block(Code::RefRewrite, message)

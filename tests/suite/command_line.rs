@@ -90,3 +90,22 @@ fn no_colour_unless_it_is_wanted() {
     assert!(coloured(&["check", "HEAD..HEAD", "--color", "always"]));
     assert!(!coloured(&["check", "HEAD..HEAD", "--color", "never"]));
 }
+
+#[test]
+fn what_is_staged_has_a_next_command_that_works() {
+    let repo = TestRepo::new();
+    let policy = "schema = 1\n[trust]\nrepo_id = \"x\"\n[people.bo]\nkind = \"human\"\n\
+        keys = [{ key = \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIC7J062zgmHM2YXh3jS24mLalUhck2f3FetsVJzDGtu4\" }]\n\
+        [[rule]]\nid = \"all\"\nrequire.approvals = [{}]\nrequire.tests = [\"unit\"]\n[test.unit]\nrun = \"true\"\n";
+    repo.commit_file("ana", "countersign.toml", policy, "policy");
+    repo.write("a", "1\n").git(&["add", "-A"]);
+    let output = repo.countersign(&["check", "--staged", "--stage", "merge", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let next = |it: &serde_json::Value| it["next"].as_str().unwrap_or_default().to_owned();
+    let next: Vec<String> = report["obligations"].as_array().unwrap().iter().map(next).collect();
+    assert_eq!(
+        next,
+        ["git commit, then countersign review", "git commit, then countersign test"],
+        "{report:#}"
+    );
+}

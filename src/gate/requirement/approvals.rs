@@ -357,7 +357,7 @@ fn unsatisfiable(case: &Case<'_>, rule: &ApprovalRule, possible: &BTreeSet<&str>
             asked(rule),
             to_change(rule)
         ),
-        next: Some(format!("countersign who-can {}", case.range)),
+        next: Some(case.next("who-can")),
         people: Vec::new(),
     }
 }
@@ -388,7 +388,7 @@ fn missing(
         state: State::Missing,
         code: Code::ApprovalMissing,
         detail,
-        next: Some(format!("countersign review {}", case.range)),
+        next: Some(case.next("review")),
         people: able.difference(people).map(|name| (*name).to_owned()).collect(),
     }
 }

@@ -121,7 +121,7 @@ pub fn judge(
     }
     let left = |name: &String| super::tests::deferred(case, evidence, name).is_some();
     let deferred = !low && !numbers.missing.is_empty() && numbers.missing.iter().all(left);
-    let again = format!("countersign test {}", case.range);
+    let again = case.next("test");
     let explain = format!("countersign explain {} --rule {}", case.range, obligation.rule.id);
     let next = if numbers.missing.is_empty() { explain } else { again };
     Outcome {

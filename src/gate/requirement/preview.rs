@@ -333,7 +333,7 @@ fn missing(case: &Case<'_>, command: &PreviewCommand, refused: Option<&Refused>)
             (refused.code, detail)
         }
     };
-    let next = Some(format!("countersign preview {}", case.range));
+    let next = Some(case.next("preview"));
     Outcome { state: State::Missing, code, detail, next, people: Vec::new() }
 }
 

@@ -49,7 +49,7 @@ fn one(case: &Case<'_>, test: &TestCommand, ledger: &LedgerView, evidence: &Evid
     };
     let counting =
         Counting { policy: case.policy, stage: case.stage, ledger_cuts: &evidence.ledger_cuts };
-    let next = Some(format!("countersign test {}", case.range));
+    let next = Some(case.next("test"));
     let affected = evidence.packages.get(&test.name).map(Affected::describe);
     let mut packages = affected.map(|it| format!(" for {it}")).unwrap_or_default();
     if let (true, Some(Ok(merged))) = (test.on_merge, &evidence.merge_result)
@@ -180,7 +180,7 @@ fn mutants(count: u64) -> String {
 }
 
 fn not_proven(case: &Case<'_>, test: &TestCommand, noticed: &Noticed<'_>) -> Outcome {
-    let again = Some(format!("countersign test {}", case.range));
+    let again = Some(case.next("test"));
     let (state, code, detail, next) = match noticed {
         Noticed::Not(proof) => {
             let hunks = match proof.hunks.len() {
