@@ -351,6 +351,15 @@ fn waivable(
     if rule == POLICY_CHANGE || waiver.never.iter().any(|it| it == rule) {
         return no(format!("the policy never lets `{}` be waived", printable(rule)));
     }
+    if policy.rules.iter().any(|it| it.id == rule && it.deny) {
+        return no(format!("the rule `{}` denies, and no waiver lifts that", printable(rule)));
+    }
+    if !judgement.verdict.obligations.iter().any(|it| it.rule == rule) {
+        return no(format!(
+            "the rule `{}` does not apply to this change, so there is nothing to waive",
+            printable(rule)
+        ));
+    }
     if !waiver.from.iter().any(|group| policy.is_member(person, group)) {
         let from = waiver.from.join(", ");
         return no(format!("only {from} can waive a rule; {person} is not in it"));

@@ -269,6 +269,38 @@ fn a_waiver_dated_ahead_does_not_last_longer() {
 }
 
 #[test]
+fn a_rule_that_denies_or_does_not_apply_is_not_waived() {
+    let rules = "[[rule]]\nid = \"closed\"\npaths = [\"**/*.rs\"]\ndeny = true\n[[rule]]\nid = \"idle\"\npaths = [\"/none/\"]\nrequire.approvals = [{ from = [\"senior\"] }]\n";
+    let Some(shop) = Shop::open(&format!("{rules}{POLICY}")) else { return };
+    let ana = &shop.ana;
+    ana.git(&["checkout", "-q", "-b", "fix"]);
+    ana.commit_file("chi", "a.rs", "fn a() {}\n", "work");
+    let refused = |rule: &str| sign(ana, "ana", NOW, None, &waive(rule)).unwrap_err().chain();
+    assert_eq!(refused("closed"), "the rule `closed` denies, and no waiver lifts that");
+    assert_eq!(
+        refused("idle"),
+        "the rule `idle` does not apply to this change, so there is nothing to waive"
+    );
+}
+
+#[test]
+fn of_several_waivers_the_longest_is_named() {
+    let Some(shop) = Shop::open(POLICY) else { return };
+    let ana = &shop.ana;
+    ana.git(&["checkout", "-q", "-b", "fix"]);
+    ana.commit_file("chi", "a.rs", "fn a() {}\n", "work");
+    for hours in ["1h", "3h", "2h"] {
+        let (rule, reason) = ("seniors".to_owned(), "the shop is down".to_owned());
+        let waive = Decision::Waive { rule, reason, expires: hours.to_owned() };
+        sign(ana, "ana", NOW, None, &waive).unwrap();
+    }
+    let judgement = judge(ana, NOW);
+    let detail = &judgement.verdict.obligations[0].detail;
+    let until = Timestamp(NOW + 3 * HOUR).to_string();
+    assert!(detail.contains(&until), "{detail}");
+}
+
+#[test]
 fn denials_and_the_policy_are_never_waived() {
     let Some(shop) = Shop::open(&format!("{POLICY}never = [\"seniors\"]\n")) else { return };
     let ana = &shop.ana;

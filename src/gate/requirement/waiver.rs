@@ -59,9 +59,11 @@ pub fn apply(
     prepared: &Prepared,
     outcome: &mut Outcome,
 ) {
+    // Of several, the one that lasts longest.
     let in_force = examine(case, obligation, evidence, prepared)
         .into_iter()
-        .find_map(|(_, result)| result.ok());
+        .filter_map(|(_, result)| result.ok())
+        .max_by_key(|it| it.until);
     let Some(waiver) = in_force else { return };
     let mut detail = waiver.describe();
     if let Some(length) = case.policy.waiver.as_ref().and_then(|it| it.review_within) {
