@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::adapters::env::Env;
+use crate::adapters::fs;
 use crate::adapters::git::parse_pre_push;
 use crate::gate::change::{Oid, printable};
 use crate::gate::evidence::Deferred;
@@ -156,8 +157,23 @@ fn is_trusted(world: &World, push: &Push) -> Result<bool, Error> {
     let urls = ["url", "pushurl"].map(|key| format!("remote.{remote}.{key}"));
     // `url.*.insteadOf` changes the one, never the other.
     let places = [place(&push.remote), place(&push.url)];
-    Ok(push.remote == remote
-        || urls.iter().any(|key| config.get_all(key).any(|url| places.contains(&place(url)))))
+    let same = |url: &str| places.contains(&place(url)) || is_one_folder(world, &push.url, url);
+    Ok(push.remote == remote || urls.iter().any(|key| config.get_all(key).any(same)))
+}
+
+/// Whether two URLs lead to one folder of this machine, by way of links, `..`
+/// or from where they are written.
+fn is_one_folder(world: &World, one: &str, other: &str) -> bool {
+    let layout = world.git.layout();
+    let base = layout.toplevel.as_ref().unwrap_or(&layout.common_dir);
+    let folders = |url: &str| {
+        let place = place(url);
+        let bare = format!("{place}.git");
+        let at = [&place, &bare].map(|it| fs::resolve(&base.join(it)).ok());
+        at.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let own = folders(one);
+    !own.is_empty() && folders(other).iter().any(|it| own.contains(it))
 }
 
 /// Where a URL leads, so that its other spellings are the same place: without the

@@ -271,9 +271,24 @@ fn another_remote_is_judged_at_the_stage_push() {
     check_in(&shop, |_| {}, &[fork, "topic:main"], &["denied"]);
     // The trusted remote under its URL is the trusted remote.
     let hub = shop.hub.path().to_str().unwrap();
-    for spelling in [hub.to_owned(), format!("{hub}/"), format!("file://{hub}")] {
+    let beside = format!("../{}", shop.hub.path().file_name().unwrap().to_str().unwrap());
+    let roundabout = format!("{}/{beside}", shop.ana.path().display());
+    for spelling in [hub.to_owned(), format!("{hub}/"), format!("file://{hub}"), beside, roundabout]
+    {
         check_in(&shop, |_| {}, &[&spelling, "topic:main"], &["approval-missing", "denied"]);
     }
+}
+
+#[test]
+fn a_rewind_that_no_approval_could_bind_names_none() {
+    let same_tree = |repo: &TestRepo| {
+        repo.git(&["checkout", "-q", "main"]);
+        repo.git(&["commit", "-q", "--no-verify", "--allow-empty", "-m", "empty"]);
+        repo.git(&["push", "-q", "--no-verify", "origin", "main"]);
+        repo.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    };
+    let said = check(same_tree, &["--force", "origin", "main"], &["ref-rewrite"]);
+    assert!(!said.text.contains("countersign approve"), "{}", said.text);
 }
 
 #[test]
