@@ -1,12 +1,12 @@
 //! What is known of a change afterwards: who made it and with which agents,
 //! what was asked of it, and every record that was made about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
 use super::approval::signatory;
-use super::change::{Change, Oid, RepoPath};
+use super::change::{Change, FileChange, Oid, RepoPath};
 use super::evidence::Evidence;
 use super::explain::explain;
 use super::obligation::Case;
@@ -87,6 +87,7 @@ pub fn trail(
     records: &[SignedRecord],
 ) -> Trail {
     let counting = counting(case, evidence, verdict);
+    let subjects = Subjects::of(case.change);
     let obligations: Vec<TrailObligation> = verdict
         .obligations
         .iter()
@@ -99,7 +100,7 @@ pub fn trail(
         .collect();
     let mut about: Vec<TrailRecord> = records
         .iter()
-        .filter(|signed| counting.contains_key(&signed.record.id) || is_about(case.change, signed))
+        .filter(|signed| counting.contains_key(&signed.record.id) || subjects.has(signed))
         .map(|signed| record(case.policy, signed, counting.get(&signed.record.id)))
         .collect();
     order::sort_by(&mut about, |one, other| (&one.at, &one.id).cmp(&(&other.at, &other.id)));
@@ -205,32 +206,50 @@ fn counting(
     counting
 }
 
-/// Whether a record is about exactly something of this change: a content, a
-/// tree or a commit of it.
-fn is_about(change: &Change, signed: &SignedRecord) -> bool {
-    let is_commit = |id: &str| change.commits.iter().any(|it| it.id.as_str() == id);
-    let is_tree = |id: &str| change.head_tree.as_str() == id;
-    let is_named = |predicate: &serde_json::Value| {
-        let text = |name: &str| predicate.get(name).and_then(serde_json::Value::as_str);
-        text("commit").is_some_and(is_commit) || text("tree").is_some_and(is_tree)
-    };
-    match &signed.record.body {
-        Body::Approval(it) | Body::Rejection(it) => holds(change, &it.content),
-        Body::Waiver(it) => holds(change, &it.content),
-        Body::Run(it) => it.tree == change.head_tree || is_commit(it.commit.as_str()),
-        Body::Preview(it) => it.tree == change.head_tree || is_commit(it.commit.as_str()),
-        Body::Attribution(it) => is_named(&it.value()),
-        Body::Verdict(it) => is_named(it),
-        Body::Withdrawal(_) => false,
-    }
+/// What records can be about: the contents, the tree and the commits of a change.
+struct Subjects<'a> {
+    tree: &'a Oid,
+    commits: BTreeSet<&'a str>,
+    /// What each file is now; `None`: it is gone.
+    files: BTreeMap<&'a RepoPath, Option<&'a Oid>>,
 }
 
-fn holds(change: &Change, content: &Content) -> bool {
-    let now: BTreeMap<&RepoPath, Option<&Oid>> =
-        order::map(change.files.iter().map(|it| (&it.path, it.new.as_ref().map(|it| &it.oid))));
-    content.files.iter().any(|file| {
-        now.get(&file.path).is_some_and(|now| *now == file.new.as_ref().map(|it| &it.oid))
-    })
+impl<'a> Subjects<'a> {
+    fn of(change: &'a Change) -> Subjects<'a> {
+        let now = |it: &'a FileChange| (&it.path, it.new.as_ref().map(|it| &it.oid));
+        Subjects {
+            tree: &change.head_tree,
+            commits: order::set(change.commits.iter().map(|it| it.id.as_str())),
+            files: order::map(change.files.iter().map(now)),
+        }
+    }
+
+    /// Whether a record is about exactly something of this change.
+    fn has(&self, signed: &SignedRecord) -> bool {
+        let is_named = |predicate: &serde_json::Value| {
+            let text = |name: &str| predicate.get(name).and_then(serde_json::Value::as_str);
+            text("commit").is_some_and(|it| self.commits.contains(it))
+                || text("tree").is_some_and(|it| self.tree.as_str() == it)
+        };
+        let is_run =
+            |tree: &Oid, commit: &Oid| tree == self.tree || self.commits.contains(commit.as_str());
+        match &signed.record.body {
+            Body::Approval(it) | Body::Rejection(it) => self.holds(&it.content),
+            Body::Waiver(it) => self.holds(&it.content),
+            Body::Run(it) => is_run(&it.tree, &it.commit),
+            Body::Preview(it) => is_run(&it.tree, &it.commit),
+            Body::Attribution(it) => is_named(&it.value()),
+            Body::Verdict(it) => is_named(it),
+            Body::Withdrawal(_) => false,
+        }
+    }
+
+    fn holds(&self, content: &Content) -> bool {
+        content.files.iter().any(|file| {
+            let new = file.new.as_ref().map(|it| &it.oid);
+            self.files.get(&file.path).is_some_and(|now| *now == new)
+        })
+    }
 }
 
 fn record(

@@ -23,11 +23,13 @@ pub fn run(context: &Context, arguments: &args::Ledger) -> Result<Exit, Error> {
     let world = World::open(&context.env)?;
     match arguments {
         args::Ledger::Sync { remote, sign: wanted, key } => {
+            let mut signed = None;
             if *wanted {
-                let signed = sign(&world, key.as_deref(), &Surroundings::read(&context.env))?;
-                print_signed(context, &signed);
+                let of_own = sign(&world, key.as_deref(), &Surroundings::read(&context.env))?;
+                print_signed(context, &of_own);
+                signed = Some(of_own);
             }
-            print_synced(context, &sync(&world, remote.as_deref())?);
+            print_synced(context, &sync(&world, remote.as_deref())?, signed.as_ref());
             Ok(Exit::Passed)
         }
         args::Ledger::Anchor => {
@@ -53,7 +55,7 @@ pub fn run(context: &Context, arguments: &args::Ledger) -> Result<Exit, Error> {
     }
 }
 
-/// What was signed, and what could not be.
+/// What was signed, and what could not be; as JSON it is a part of what was synchronised.
 fn print_signed(context: &Context, signed: &Signed) {
     let output = &context.output;
     if output.format == Format::Json {
@@ -68,16 +70,22 @@ fn print_signed(context: &Context, signed: &Signed) {
     }
 }
 
-fn print_synced(context: &Context, synced: &Synced) {
+fn print_synced(context: &Context, synced: &Synced, signed: Option<&Signed>) {
     let output = &context.output;
     let tip = synced.tip.as_ref().map(|tip| tip.as_str());
     if output.format == Format::Json {
-        let document = json!({
+        let mut document = json!({
             "schema": "countersign.ledger/1",
             "tip": tip,
             "published": synced.published,
             "fetched": synced.fetched,
         });
+        if let Some(Signed { person, commits, left }) = signed {
+            let commits: Vec<&str> = commits.iter().map(|it| it.as_str()).collect();
+            let left: Vec<Value> =
+                left.iter().map(|(it, why)| json!({"commit": it.as_str(), "why": why})).collect();
+            document["signed"] = json!({"person": person, "commits": commits, "left": left});
+        }
         return output.json(&format!("{document:#}"));
     }
     match &synced.tip {
@@ -110,7 +118,8 @@ fn print_verification(context: &Context, verification: &Verification) -> Exit {
         } else {
             output.style(Style::Bad, "not good")
         };
-        output.say(&format!("{word}: {records} records, {signed} signed, {unsigned} unsigned"));
+        let records = counted(*records, "record");
+        output.say(&format!("{word}: {records}, {signed} signed, {unsigned} unsigned"));
         for problem in &verification.problems {
             output.say(&format!("  {}", printable(problem)));
         }

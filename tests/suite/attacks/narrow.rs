@@ -407,3 +407,17 @@ fn what_is_amended_has_to_be_signed_again_and_what_is_withdrawn_is_gone() {
     }
     scene.check(("1-9 declared", 1));
 }
+
+#[test]
+fn what_was_signed_before_it_is_shared_is_said_as_json_too() {
+    let Some(scene) = Scene::open("Work") else { return };
+    let key = key_of(&scene.ana, "ana");
+    let words = ["ledger", "sync", "--sign", "--format", "json", "--key", key.to_str().unwrap()];
+    let output = scene.ana.countersign(&words);
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let commit = scene.ana.git(&["rev-parse", "work"]);
+    assert_eq!(said["signed"], json!({"person": "ana", "commits": [commit], "left": []}));
+    let without = scene.ana.countersign(&["ledger", "sync", "--format", "json"]);
+    let said: Value = serde_json::from_slice(&without.stdout).unwrap();
+    assert_eq!(said.get("signed"), None);
+}
