@@ -80,9 +80,13 @@ impl Output {
         self.code == Some(0)
     }
 
-    /// The error text in one line.
+    /// The error text in one line, without git's advice about the empty file of
+    /// grafts that it is given.
     pub fn complaint(&self) -> String {
-        String::from_utf8_lossy(&self.stderr).trim().replace('\n', "; ")
+        let text = String::from_utf8_lossy(&self.stderr);
+        let advises = text.contains("info/grafts is deprecated");
+        let lines = text.trim().lines().filter(|it| !(advises && it.starts_with("hint:")));
+        lines.collect::<Vec<&str>>().join("; ")
     }
 }
 

@@ -192,7 +192,7 @@ impl Doctor<'_> {
     fn agents(&mut self) {
         if let Some(Failures { count, last, reason }) = agents::failures(self.env) {
             self.notes.push(format!(
-                "{count} calls of agents' hooks could not be kept, the last at {last}: {reason}"
+                "{count} of the calls of agents' hooks could not be kept, the last at {last}: {reason}"
             ));
         }
     }

@@ -377,7 +377,7 @@ fn a_hook_never_fails_its_agent_and_failures_are_counted() {
     assert_eq!(failures(), 8);
     let doctor = repo.countersign(&["doctor"]);
     let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
-    assert!(doctor.contains("8 calls of agents' hooks could not be kept"), "{doctor}");
+    assert!(doctor.contains("8 of the calls of agents' hooks could not be kept"), "{doctor}");
     // Words that a newer or older version wrote into the agent's configuration.
     let output = tell_text(&repo, &["--unknown"], b"{}");
     assert!(output.status.success(), "{output:?}");

@@ -40,7 +40,7 @@ pub fn run(context: &Context, arguments: &args::Agents) -> Result<Exit, Error> {
             }
             if let Some(Failures { count, last, reason }) = lost {
                 output.note(&format!(
-                    "note: {count} calls of agents' hooks could not be kept, the last at {last}: {}",
+                    "note: {count} of the calls of agents' hooks could not be kept, the last at {last}: {}",
                     printable(&reason)
                 ));
             }

@@ -6,6 +6,7 @@ use super::explain::state;
 use crate::cli::args::{self, Format};
 use crate::cli::exit::Exit;
 use crate::cli::output::{Output, Style};
+use crate::cli::report::text::counted;
 use crate::cli::{Context, unsupported};
 use crate::gate::change::printable;
 use crate::gate::trail::{Trail, TrailCommit, TrailRecord};
@@ -70,8 +71,8 @@ fn print_change(output: &Output, change: &Trail) {
         .files
         .iter()
         .fold((0, 0), |it, file| (it.0 + file.added, it.1 + file.assisted_added));
-    let files = change.files.len();
-    output.say(&format!("  {files} files, +{added}, {assisted} of the added lines by agents"));
+    let files = counted(change.files.len(), "file");
+    output.say(&format!("  {files}, +{added}, {assisted} of the added lines by agents"));
     for it in &change.obligations {
         let style = match it.state {
             State::Satisfied => Style::Good,

@@ -50,6 +50,9 @@ pub(super) fn model_of(catalogue: &Catalogue, text: &str) -> Option<String> {
 /// Trailers that name whoever had a part in the change.
 const CREDIT: &[&str] = &[
     "co-authored-by",
+    "coauthored-by",
+    "co-author",
+    "coauthor",
     "co-developed-by",
     "signed-off-by",
     "authored-by",
@@ -991,7 +994,10 @@ mod tests {
 
     #[test]
     fn trailers_are_found_where_git_finds_them_and_where_it_does_not() {
-        check("a\n\nCo-Authored-By: Claude <noreply@anthropic.com>\n", &["claude-code Trailer"]);
+        for key in ["Co-Authored-By", "Coauthored-by", "Co-author", "COAUTHOR"] {
+            let message = format!("a\n\n{key}: Claude <noreply@anthropic.com>\n");
+            check(&message, &["claude-code Trailer"]);
+        }
         check(
             "a\n\nCo-authored-by: Copilot <1+Copilot@users.noreply.github.com>\n\nCopilot-Session: 1\n",
             &["github-copilot Trailer (missed by git)", "github-copilot Trailer"],
