@@ -252,6 +252,7 @@ fn a_key_that_is_configured_signs_at_once_and_after_every_rewrite() {
     assert!(agents.env("CLAUDE_CODE_CHILD_SESSION", "1").status().unwrap().success());
     scene.check(WHOLE);
     assert_eq!(scene.sign("ana").left.len(), 1);
+    said_as_json();
 }
 
 #[test]
@@ -408,8 +409,8 @@ fn what_is_amended_has_to_be_signed_again_and_what_is_withdrawn_is_gone() {
     scene.check(("1-9 declared", 1));
 }
 
-#[test]
-fn what_was_signed_before_it_is_shared_is_said_as_json_too() {
+/// What was signed before it is shared is said as JSON, too.
+fn said_as_json() {
     let Some(scene) = Scene::open("Work") else { return };
     let key = key_of(&scene.ana, "ana");
     let words = ["ledger", "sync", "--sign", "--format", "json", "--key", key.to_str().unwrap()];
