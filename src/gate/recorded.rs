@@ -483,6 +483,10 @@ mod tests {
         check_of(&kept, "b = 1\nb = 1\nd\nc = 2\n", (1, 4), ".x.x");
         check_of(&kept, "one\nhers\n}\nc = 2\n", (1, 4), "....");
         check_of(&kept, "b = 1\n}\nb = 1\n}\n", (1, 1), "....");
+        // What means more, but stands there twice, is found at its number alone.
+        let twice = super::tests::kept("one\nprint(x)\n", 2, 2);
+        check_of(&twice, "one\nprint(x)\nprint(x)\n", (1, 3), ".x.");
+        check_of(&twice, "print(x)\none\nprint(x)\n", (1, 3), "...");
         let far = format!("{}b = 1\n}}\nc = 2\n", "hers\n".repeat(40));
         check_of(&kept, &far, (1, 99), &".".repeat(43));
     }

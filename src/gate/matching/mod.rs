@@ -21,6 +21,8 @@ use replay::{Replay, Written};
 
 /// The most places at which one text is looked for.
 const PLACES: usize = 64;
+/// The most places of a text that was replaced everywhere.
+const EVERYWHERE: usize = 1000;
 /// The most pairs of lines of one edit that are weighed.
 const PAIRS: usize = 1 << 20;
 /// The most lines, old and new, that are compared in order; beyond it every
@@ -66,8 +68,15 @@ pub fn match_lines(
     let mut owners: Vec<Option<Owner>> = vec![None; lines.len()];
     let mut replay = Replay::new(&lines, is_added, formatted);
     for (number, edit) in written.iter().enumerate().rev() {
-        for (at, reformatted) in replay.take_back(edit) {
-            owners[at] = Some(Owner { edit: number, reformatted });
+        // What was replaced everywhere is taken back place by place.
+        for _ in 0..if edit.everywhere { EVERYWHERE } else { 1 } {
+            let claims = replay.take_back(edit);
+            if claims.is_empty() {
+                break;
+            }
+            for (at, reformatted) in claims {
+                owners[at] = Some(Owner { edit: number, reformatted });
+            }
         }
     }
     ranges(&owners, edits)
@@ -91,7 +100,7 @@ pub fn match_keys(
     let page = Page { lines, keys, open };
     let mut owners: Vec<Option<usize>> = vec![None; lines.len()];
     take(&page, text, &mut own, fits, &mut |at, line| owners[at] = Some(line));
-    take_short(&page, text, &mut own, fits, places, &mut owners);
+    take_near(&page, text, &mut own, fits, places, &mut owners);
     take_at_distance(&page, text, &own, fits, places, &mut owners);
     owners
 }
@@ -140,10 +149,11 @@ fn take_at_distance(
     }
 }
 
-/// Takes short lines (`x = 1`) of runs in which no line means more, near to
-/// where they stood: at the very number, or at the one place around it that has
-/// this text. Of a run of which less than half is there, nothing is taken.
-fn take_short(
+/// Takes lines that stand where they stood: at their very numbers, or as far
+/// from them as the lines above. Short ones (`x = 1`) are also found at the one
+/// place around that has this text. Of a run of which less than half is there,
+/// nothing is taken.
+fn take_near(
     page: &Page<'_>,
     text: &[u64],
     own: &mut [bool],
@@ -163,10 +173,11 @@ fn take_short(
             page.keys.get(at) == Some(&text[line])
                 && page.open[at]
                 && owners[at].is_none()
-                && is_short(page.lines[at])
+                && page.lines[at].contains(char::is_alphanumeric)
                 && fits(line, at)
         };
-        let found = near(run.clone(), number, &free);
+        let is_short = |at: usize| is_short(page.lines[at]) && !is_common(page.lines[at]);
+        let found = near(run.clone(), number, &free, &is_short);
         if found.len() * 2 >= run.len() {
             for (line, at) in found {
                 own[line] = false;
@@ -196,6 +207,7 @@ fn near(
     run: std::ops::Range<usize>,
     number: u64,
     free: &dyn Fn(usize, usize) -> bool,
+    is_short: &dyn Fn(usize) -> bool,
 ) -> Vec<(usize, usize)> {
     let distance = usize::try_from(DISTANCE).unwrap_or_default();
     let mut found: Vec<(usize, usize)> = Vec::new();
@@ -206,7 +218,7 @@ fn near(
         let expected = stood.checked_add_signed(moved).filter(|at| is(*at));
         let at = expected.or_else(|| {
             let around = stood.saturating_sub(distance)..=stood.saturating_add(distance);
-            let mut around = around.filter(|at| is(*at));
+            let mut around = around.filter(|at| is(*at) && is_short(*at));
             around.next().filter(|_| around.next().is_none())
         });
         if let Some(at) = at {
@@ -226,7 +238,7 @@ pub fn is_telling(line: &str) -> bool {
 /// Whether a line says something, but too little to be told from others of its
 /// kind wherever it stands: `x = 1`, `b`.
 fn is_short(line: &str) -> bool {
-    line.chars().any(char::is_alphanumeric) && !is_common(line) && !is_telling(line)
+    line.contains(char::is_alphanumeric) && !is_telling(line)
 }
 
 fn is_common(line: &str) -> bool {
@@ -280,8 +292,10 @@ fn forget_removed(written: &mut [Written<'_>]) {
                 written[edit].own[line] = false;
             }
         }
+        // One that stands in several places is still there in the others.
+        let everywhere = written[number].everywhere;
         for (index, text) in written[number].exact().iter().enumerate() {
-            if written[number].own[index] {
+            if written[number].own[index] && !everywhere {
                 places.entry(*text).or_default().push((number, index));
             }
         }
@@ -551,6 +565,7 @@ mod tests {
             path: "a".to_owned(),
             old: old.map(str::to_owned),
             new: new.to_owned(),
+            everywhere: false,
         }
     }
 
@@ -593,10 +608,23 @@ mod tests {
         check("1\n2\nhuman\n3\n", "++++", &[edit("x", None, "1\n2\n3\n")], "xx.x");
         check("- \u{3042}\n", "+", &[edit("x", Some("- \u{3044}"), "- \u{3042}")], "x");
         check("y\nreturn\n", "++", &[edit("x", Some("y\n"), "y\nreturn\n")], ".x");
+        check("if x {\n  break;\n}\n", ".+.", &[edit("x", Some("pass;"), "break;")], ".X.");
         // Which of two it is, or whose a letter within a line, cannot be told.
         check("x = 10\nx = 10\n", "++", &[edit("x", Some("x = 1"), "x = 10")], "..");
         check("f(B)\n", "+", &[edit("x", Some("b"), "B")], ".");
         check("}\n", "+", &[edit("x", None, "}\n")], ".");
+    }
+
+    #[test]
+    fn what_was_replaced_everywhere_is_the_agents_everywhere() {
+        let everywhere =
+            |old: &str, new: &str| TracedEdit { everywhere: true, ..edit("x", Some(old), new) };
+        let file = "named(1, named);\nother\nlet b = named(2);\nlet unnamed = 3;\n";
+        check(file, "+.++", &[everywhere("called", "named")], "x.x.");
+        check("b\nc\nb\n", "+++", &[everywhere("a", "b")], "x.x");
+        check("text one\nhers\ntext one\n", "++.", &[everywhere("text", "text one")], "x..");
+        let edits = [everywhere("a", "text"), edit("y", Some("text\n"), "more\n")];
+        check("more\ntext\n", "++", &edits, "yx");
     }
 
     #[test]

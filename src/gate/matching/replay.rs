@@ -61,6 +61,8 @@ pub(super) struct Written<'a> {
     removed: Vec<Vec<&'a str>>,
     /// The text may begin or end within a line.
     part: bool,
+    /// It stands wherever its old text stood.
+    pub(super) everywhere: bool,
 }
 
 impl<'a> Written<'a> {
@@ -89,6 +91,7 @@ impl<'a> Written<'a> {
             new,
             removed,
             part: old.is_some(),
+            everywhere: edit.everywhere && old.is_some(),
             lines,
         }
     }
@@ -302,7 +305,7 @@ impl<'a> Replay<'a> {
                 best = Some((count, start));
             }
         }
-        let certain = (!part || times == 1) && (!edit.short || free == 1);
+        let certain = edit.everywhere || ((!part || times == 1) && (!edit.short || free == 1));
         best.filter(|_| certain).map(|(_, start)| start)
     }
 

@@ -339,6 +339,7 @@ pub fn restored(content: &[u8], told: &[&Told], recorded: &[&TracedEdit]) -> Vec
             path: String::new(),
             old: Some(side(Mark::Added)),
             new: side(Mark::Removed),
+            everywhere: false,
         });
     }
     edits
@@ -405,6 +406,7 @@ mod tests {
             path: "a".to_owned(),
             old: old.map(str::to_owned),
             new: new.to_owned(),
+            everywhere: false,
         }
     }
 

@@ -506,7 +506,7 @@ mod tests {
         match act {
             Act::Edit(writes) => {
                 let one = |it: &Write| {
-                    let Texts { path, old, new } = &it.texts;
+                    let Texts { path, old, new, .. } = &it.texts;
                     let all = if it.everywhere { " everywhere" } else { "" };
                     format!("{path}: {:?} -> {new:?}{all}", old.as_deref().unwrap_or("-"))
                 };

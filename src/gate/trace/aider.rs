@@ -65,7 +65,7 @@ fn block<'a>(path: &str, lines: &mut impl Iterator<Item = &'a str>) -> Option<Te
     for line in lines {
         if is_marker(line, '>', "REPLACE") && replaces {
             let path = Some(path).filter(|it| (1..=NAME).contains(&it.len()))?;
-            return Some(Texts { path: path.to_owned(), old: Some(old), new });
+            return Some(Texts { path: path.to_owned(), old: Some(old), new, everywhere: false });
         }
         if is_marker(line, '=', "") && !replaces {
             replaces = true;

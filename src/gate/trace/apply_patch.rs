@@ -145,7 +145,9 @@ impl File {
 
     fn end(&mut self, edits: &mut Vec<Texts>) {
         match std::mem::replace(self, File::Other) {
-            File::Added { path, new } => edits.push(Texts { path, old: None, new }),
+            File::Added { path, new } => {
+                edits.push(Texts { path, old: None, new, everywhere: false })
+            }
             File::Updated { path, mut hunk } => hunk.end(&path, edits),
             File::Other => {}
         }
@@ -181,7 +183,7 @@ impl Hunk {
     fn end(&mut self, path: &str, edits: &mut Vec<Texts>) {
         let Hunk { old, new, adds } = std::mem::take(self);
         if adds {
-            edits.push(Texts { path: path.to_owned(), old: Some(old), new });
+            edits.push(Texts { path: path.to_owned(), old: Some(old), new, everywhere: false });
         }
     }
 }
@@ -258,6 +260,7 @@ mod tests {
             path: "x".to_owned(),
             old: Some(old.to_owned()),
             new: new.to_owned(),
+            everywhere: false,
         });
         assert_eq!(found, expected);
     }

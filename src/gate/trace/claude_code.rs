@@ -114,6 +114,8 @@ struct Facts<'a> {
     new_source: Option<String>,
     #[serde(default, deserialize_with = "text")]
     command: Option<String>,
+    #[serde(rename = "replace_all", alias = "replaceAll", default, deserialize_with = "flag")]
+    everywhere: Option<bool>,
     #[serde(rename = "userModified", default, deserialize_with = "flag")]
     modified: Option<bool>,
     #[serde(default, deserialize_with = "text")]
@@ -127,6 +129,8 @@ struct Pair {
     old_string: String,
     #[serde(alias = "newString")]
     new_string: String,
+    #[serde(rename = "replace_all", alias = "replaceAll", default, deserialize_with = "flag")]
+    everywhere: Option<bool>,
 }
 
 impl ClaudeCode {
@@ -138,9 +142,12 @@ impl ClaudeCode {
 
     fn found(&self, head: &Head, texts: Texts, lines: Vec<u64>) -> Found {
         let Head { session, model, time, cwd } = head.clone();
-        let Texts { path, old, new } = texts;
+        let Texts { path, old, new, everywhere } = texts;
         let agent = self.agent.to_owned();
-        Found { edit: TracedEdit { agent, session, model, time, cwd, path, old, new }, lines }
+        Found {
+            edit: TracedEdit { agent, session, model, time, cwd, path, old, new, everywhere },
+            lines,
+        }
     }
 
     /// The call of this id and what is known of it, which waits no more.
@@ -262,16 +269,23 @@ impl Facts<'_> {
     /// `None` where the facts are not those of an edit.
     fn texts(self) -> Option<Vec<Texts>> {
         let path = self.file_path?;
-        let texts = |old, new| Texts { path: path.clone(), old, new };
+        let texts = |old, new| Texts { path: path.clone(), old, new, everywhere: false };
         if let Some(new) = self.new_source {
             return Some(vec![texts(self.old_source.map(|it| cell(&it)), cell(&new))]);
         }
         if let Some(pairs) = part::<Vec<Pair>>(self.edits).filter(|it| !it.is_empty()) {
             let pairs = pairs.into_iter().take(EDITS);
-            return Some(pairs.map(|it| texts(Some(it.old_string), it.new_string)).collect());
+            let pair = |it: Pair| Texts {
+                everywhere: it.everywhere == Some(true),
+                ..texts(Some(it.old_string), it.new_string)
+            };
+            return Some(pairs.map(pair).collect());
         }
         match (self.new_string, self.content) {
-            (Some(new), _) => Some(vec![texts(self.old_string, new)]),
+            (Some(new), _) => {
+                let everywhere = self.everywhere == Some(true);
+                Some(vec![Texts { everywhere, ..texts(self.old_string, new) }])
+            }
             (None, Some(content)) => Some(vec![texts(None, content)]),
             (None, None) => None,
         }
@@ -318,6 +332,23 @@ mod tests {
         format!(
             r#"{{"type":"user","message":{{"role":"user","content":[{{"tool_use_id":"t1","type":"tool_result","content":"x"{more}}}]}},"toolUseResult":{result}}}"#
         )
+    }
+
+    #[test]
+    fn what_is_replaced_everywhere_is_known() {
+        let everywhere = |result: &str| {
+            let line = format!(
+                r#"{{"message":{{"content":[{{"type":"tool_result","tool_use_id":"t"}}]}},"toolUseResult":{result},"structuredPatch":[]}}"#
+            );
+            let mut found = Vec::new();
+            let mut reader = ClaudeCode::new("claude-code", "file");
+            reader.line(0, line.as_bytes(), &mut found).expect("a line of JSON");
+            found.iter().map(|it| it.edit.everywhere).collect::<Vec<_>>()
+        };
+        let one = r#"{"filePath":"a","oldString":"x","newString":"y","replaceAll":true}"#;
+        assert_eq!(everywhere(one), [true]);
+        let several = r#"{"filePath":"a","edits":[{"old_string":"x","new_string":"y","replace_all":true},{"old_string":"v","new_string":"w"}]}"#;
+        assert_eq!(everywhere(several), [true, false]);
     }
 
     #[test]

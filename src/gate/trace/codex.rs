@@ -295,7 +295,9 @@ fn changed(changes: Option<&RawValue>) -> Vec<Texts> {
         let path = change.move_path.unwrap_or(path);
         match (change.unified_diff, change.content) {
             (Some(diff), _) => edits.extend(apply_patch::hunks(&path, &diff)),
-            (None, Some(new)) if is_add => edits.push(Texts { path, old: None, new }),
+            (None, Some(new)) if is_add => {
+                edits.push(Texts { path, old: None, new, everywhere: false })
+            }
             (None, _) => {}
         }
     }

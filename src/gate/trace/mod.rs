@@ -48,6 +48,8 @@ pub struct TracedEdit {
     pub old: Option<String>,
     /// The text that the agent put there.
     pub new: String,
+    /// It was put there wherever the old one stood.
+    pub everywhere: bool,
 }
 
 /// An edit, and where it stands in its file.
@@ -88,6 +90,8 @@ pub struct Texts {
     /// `None` where the whole file was written.
     pub old: Option<String>,
     pub new: String,
+    /// The old text was replaced wherever it stood.
+    pub everywhere: bool,
 }
 
 /// The most calls that wait for their outcome in one reader, and the bytes of

@@ -41,7 +41,7 @@ pub(super) fn written(script: &str) -> Vec<Texts> {
             };
             if let Some(new) = text(&words, body) {
                 let old = appends.then(String::new);
-                edits.push(Texts { path: below(&folder, path), old, new });
+                edits.push(Texts { path: below(&folder, path), old, new, everywhere: false });
             }
         }
     }

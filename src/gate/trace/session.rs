@@ -156,7 +156,7 @@ impl Session {
     }
 
     fn found(&self, call: &Call, texts: &Texts) -> Found {
-        let Texts { path, old, new } = texts.clone();
+        let Texts { path, old, new, everywhere } = texts.clone();
         let edit = TracedEdit {
             agent: self.agent.to_owned(),
             session: self.session.clone(),
@@ -166,6 +166,7 @@ impl Session {
             path,
             old,
             new,
+            everywhere,
         };
         Found { edit, lines: call.lines.clone() }
     }

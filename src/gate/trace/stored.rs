@@ -202,6 +202,7 @@ fn edit_of(result: &Value, roots: &[String]) -> Option<Texts> {
         path: below(roots, path),
         old: text("old_text").map(str::to_owned),
         new: text("new_text")?.to_owned(),
+        everywhere: false,
     })
 }
 

@@ -109,6 +109,13 @@ fn field(fields: &Fields<'_>, names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| part::<String>(fields.get(*name).copied()))
 }
 
+/// Whether the text is replaced wherever it stands.
+fn is_everywhere(fields: &Fields<'_>) -> bool {
+    ["replace_all", "replaceAll", "allow_multiple"]
+        .iter()
+        .any(|name| part::<bool>(fields.get(*name).copied()) == Some(true))
+}
+
 /// `outer`: the path of the call that these fields are a part of.
 fn of_fields(fields: &Fields<'_>, outer: Option<&str>) -> Vec<Texts> {
     if let Some(body) = field(fields, PATCH).as_deref().and_then(apply_patch::body) {
@@ -134,8 +141,10 @@ fn of_fields(fields: &Fields<'_>, outer: Option<&str>) -> Vec<Texts> {
         return if blocks.is_empty() { apply_patch::hunks(&path, &diff) } else { blocks };
     }
     match (field(fields, NEW), field(fields, CONTENT)) {
-        (Some(new), _) => vec![Texts { path, old: field(fields, OLD), new }],
-        (None, Some(new)) => vec![Texts { path, old: None, new }],
+        (Some(new), _) => {
+            vec![Texts { path, old: field(fields, OLD), new, everywhere: is_everywhere(fields) }]
+        }
+        (None, Some(new)) => vec![Texts { path, old: None, new, everywhere: false }],
         (None, None) => Vec::new(),
     }
 }
@@ -158,7 +167,9 @@ pub fn in_text(text: &str) -> Vec<Texts> {
             let path = element(call, "path").map(|(path, _)| path.trim().to_owned());
             let Some(path) = path.filter(|it| (1..=NAME).contains(&it.len())) else { continue };
             match (inner("content"), inner("diff")) {
-                (Some(new), _) => edits.push(Texts { path, old: None, new: new.to_owned() }),
+                (Some(new), _) => {
+                    edits.push(Texts { path, old: None, new: new.to_owned(), everywhere: false })
+                }
                 (None, Some(diff)) => edits.extend(search_replace(&path, diff)),
                 (None, None) => {}
             }
@@ -192,7 +203,7 @@ fn search_replace(path: &str, diff: &str) -> Vec<Texts> {
             }
             Some(_) if marker.len() > 7 && plain == "REPLACE" => {
                 let (old, new) = (std::mem::take(&mut old), std::mem::take(&mut new));
-                edits.push(Texts { path: path.to_owned(), old: Some(old), new });
+                edits.push(Texts { path: path.to_owned(), old: Some(old), new, everywhere: false });
                 side = None;
                 if edits.len() >= EDITS {
                     break;
@@ -265,6 +276,17 @@ mod tests {
         ] {
             check(tool, arguments, &[]);
         }
+    }
+
+    #[test]
+    fn what_is_replaced_everywhere_is_known() {
+        let everywhere = |arguments: &str| {
+            let raw: &RawValue = serde_json::from_str(arguments).expect("JSON");
+            edits("edit", raw)[0].everywhere
+        };
+        assert!(everywhere(r#"{"path":"a","oldString":"x","newString":"y","replaceAll":true}"#));
+        assert!(!everywhere(r#"{"path":"a","oldString":"x","newString":"y","replaceAll":false}"#));
+        assert!(!everywhere(r#"{"path":"a","oldString":"x","newString":"y"}"#));
     }
 
     #[test]
