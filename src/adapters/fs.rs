@@ -152,6 +152,21 @@ fn append_to(path: &Path, bytes: &[u8], mode: u32) -> Result<std::fs::File, FsEr
     Ok(file)
 }
 
+/// Writes a file where it stands, or creates it with these permission bits. After
+/// a crash a mixture of both contents may stand there, which is for the reader
+/// to notice; it costs a fraction of [`replace`], for what each commit leaves.
+pub fn overwrite(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FsError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut file = options.open(path).map_err(failed("write", path))?;
+    let written = file.write_all(bytes).and_then(|()| file.set_len(bytes.len() as u64));
+    written.map_err(failed("write", path))
+}
+
 /// Renames a file.
 pub fn rename(from: &Path, to: &Path) -> Result<(), FsError> {
     std::fs::rename(from, to).map_err(failed("rename", from))

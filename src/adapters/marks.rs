@@ -180,7 +180,7 @@ impl Marks {
             foreseen,
             staged,
         };
-        fs::replace(&self.pending, text(&line).as_bytes(), 0o600)
+        fs::overwrite(&self.pending, text(&line).as_bytes(), 0o600)
     }
 
     /// Returns what was kept of the commit being made. What cannot be parsed counts as absent.
@@ -204,7 +204,7 @@ impl Marks {
     /// Tells the shim of post-commit, which reads this itself, that nothing is left
     /// to do in this run of git. Only the main work tree's shim looks.
     pub fn settle(&self, run: ProcessId) -> Result<(), FsError> {
-        fs::replace(&self.folder.join("settled"), format!("{run}\n").as_bytes(), 0o600)
+        fs::overwrite(&self.folder.join("settled"), format!("{run}\n").as_bytes(), 0o600)
     }
 
     /// Forgets what was kept of the commit being made.
@@ -349,7 +349,15 @@ mod tests {
         let read = FileChange { added: lines, ..file(b"a", None) };
         assert_eq!(Staged::of(&Change { files: vec![read], ..change }, ""), None);
         main.keep_pending(&pending).expect("keeps");
-        assert_eq!(main.pending().expect("reads"), Some(pending));
+        assert_eq!(main.pending().expect("reads"), Some(pending.clone()));
+        // It is written over the longer one, and a crash may leave some of that.
+        let longer = fs::read(&main.pending, 4096).expect("reads").expect("is there");
+        let shorter = Pending { staged: None, written: Vec::new(), ..pending };
+        main.keep_pending(&shorter).expect("keeps");
+        assert_eq!(main.pending().expect("reads").as_ref(), Some(&shorter));
+        let length = fs::read(&main.pending, 4096).expect("reads").expect("is there").len();
+        fs::append(&main.pending, &longer[length..], 0o600).expect("what stood there before");
+        assert_eq!(main.pending().expect("reads"), None);
         assert_eq!(linked.pending().expect("reads"), None);
         main.bind(&oid("b"), &[signal()], true).expect("binds");
         main.bind(&oid("c"), &[], false).expect("binds");
