@@ -162,7 +162,7 @@ impl Attribution {
             return;
         }
         let agents: BTreeSet<&String> = order::set(found.iter().map(|it| &it.agent));
-        self.add_touched(path, agents.into_iter().cloned().collect());
+        self.add_touched(path, order::set(agents.into_iter().cloned()));
         let Some(file) = self.files.get_mut(path).filter(|_| !added.is_empty()) else { return };
         // A line that a stronger mark covers stays with it.
         let known = std::mem::take(&mut file.ranges);
@@ -268,7 +268,7 @@ fn covered(added: &[LineRange], signals: &[&Signal]) -> FileAttribution {
     FileAttribution {
         assisted: !signals.is_empty(),
         unattributed: false,
-        agents: signals.iter().map(|signal| signal.agent.clone()).collect(),
+        agents: order::set(signals.iter().map(|signal| signal.agent.clone())),
         ranges,
     }
 }
@@ -306,7 +306,7 @@ fn mixed(
     let mut file = FileAttribution {
         assisted: true,
         unattributed,
-        agents: touching.iter().map(|signal| signal.agent.clone()).collect(),
+        agents: order::set(touching.iter().map(|signal| signal.agent.clone())),
         ranges: Vec::new(),
     };
     for (range, commit) in lines {

@@ -291,7 +291,7 @@ fn changed(file: &FileDelta) -> FileChange {
 /// file was changed again.
 fn looking_back(evidence: &Evidence, files: &[FileDelta]) -> Evidence {
     let mut evidence = evidence.clone();
-    let unchanged: Moves = files.iter().map(|file| (file.path.clone(), Vec::new())).collect();
+    let unchanged: Moves = order::map(files.iter().map(|file| (file.path.clone(), Vec::new())));
     for signed in evidence.ledger.iter().flat_map(|ledger| &ledger.records) {
         if let Body::Approval(judgement) = &signed.record.body {
             evidence.history.insert(judgement.content.base.clone(), Ok(unchanged.clone()));

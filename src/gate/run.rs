@@ -232,8 +232,8 @@ pub fn accepted(written: &BTreeSet<Accept>, policy: &Policy, stage: Stage) -> BT
         return written.clone();
     }
     match stage {
-        Stage::Merge if policy.has_service() => BTreeSet::from([Accept::Ci]),
-        Stage::Commit | Stage::Push | Stage::Merge => BTreeSet::from([Accept::Local, Accept::Ci]),
+        Stage::Merge if policy.has_service() => order::set([Accept::Ci]),
+        Stage::Commit | Stage::Push | Stage::Merge => order::set([Accept::Local, Accept::Ci]),
     }
 }
 

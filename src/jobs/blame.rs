@@ -213,15 +213,11 @@ fn approved(
     if !records.iter().any(|it| is_approval(&it)) {
         return Ok(Vec::new());
     }
-    let cuts: BTreeMap<Oid, Answer<BTreeSet<String>>> = policy
-        .revoked
-        .iter()
-        .filter_map(|it| it.after.clone())
-        .map(|commit| {
-            let ids = publish::ledger(world, trusted).at(&commit);
-            (commit, ids.map_err(|error| Error::from(error).chain()))
-        })
-        .collect();
+    let revoked = policy.revoked.iter().filter_map(|it| it.after.clone());
+    let cuts: BTreeMap<Oid, Answer<BTreeSet<String>>> = order::map(revoked.map(|commit| {
+        let ids = publish::ledger(world, trusted).at(&commit);
+        (commit, ids.map_err(|error| Error::from(error).chain()))
+    }));
     let withdrawn = withdrawn(records, policy, &cuts);
     let mut approved = Vec::new();
     for signed in records.iter().filter(is_approval) {

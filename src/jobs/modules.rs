@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::adapters::git::{Git, GitError};
 use crate::gate::change::{Oid, RepoPath};
 use crate::gate::evidence::Answer;
+use crate::gate::order;
 use crate::gate::preview::{LOCK_FILE, is_source, joined, local_calls};
 
 use super::Error;
@@ -69,7 +70,7 @@ fn linked(git: &Git, tree: &Oid, folder: &str, link: &Oid) -> Result<Option<Vec<
 /// that these use; without the root's own. A root that is not there uses none.
 pub fn closure(git: &Git, tree: &Oid, root: &str) -> Answer<BTreeSet<String>> {
     let root = joined("", root).ok_or_else(|| format!("`{root}` lies outside the repository"))?;
-    let mut seen = BTreeSet::from([root.clone()]);
+    let mut seen = order::set([root.clone()]);
     let mut open = vec![root.clone()];
     while let Some(folder) = open.pop() {
         let files = sources(git, tree, &folder).map_err(|error| Error::from(error).chain())?;

@@ -7,6 +7,7 @@ use super::objects::os_path;
 use super::{Git, GitError, unexpected};
 use crate::gate::change::{Oid, RepoPath};
 use crate::gate::evidence::{Moved, Moves};
+use crate::gate::order;
 
 /// As many bytes of paths go into one call; beyond it git names every file.
 const ARGUMENTS: usize = 64 << 10;
@@ -28,7 +29,7 @@ impl Git {
         tip: &Oid,
         paths: &BTreeSet<RepoPath>,
     ) -> Result<Moves, GitError> {
-        let mut landings: Moves = paths.iter().map(|path| (path.clone(), Vec::new())).collect();
+        let mut landings: Moves = order::map(paths.iter().map(|path| (path.clone(), Vec::new())));
         if since == tip {
             return Ok(landings);
         }

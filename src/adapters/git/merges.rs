@@ -49,7 +49,7 @@ impl Git {
         let [ours, theirs] = commit.parents.as_slice() else { return Ok(false) };
         let Some(base) = self.only_merge_base(ours, theirs)? else { return Ok(false) };
         let by_path = |files: Vec<FileChange>| -> BTreeMap<RepoPath, FileChange> {
-            files.into_iter().map(|file| (file.path.clone(), file)).collect()
+            order::map(files.into_iter().map(|file| (file.path.clone(), file)))
         };
         let our_side = by_path(self.differences(&base, ours, Detail::Files)?);
         let their_side = by_path(self.differences(&base, theirs, Detail::Files)?);

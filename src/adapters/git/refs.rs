@@ -97,7 +97,7 @@ impl Git {
         if !output.success() || !output.stderr.is_empty() {
             return Ok(());
         }
-        let mut known: Known = names.iter().map(|name| (name.clone(), None)).collect();
+        let mut known: Known = order::map(names.iter().map(|name| (name.clone(), None)));
         for line in String::from_utf8_lossy(&output.stdout).lines() {
             let mut words = line.splitn(3, ' ');
             let (id, name, target) = (words.next(), words.next(), words.next());

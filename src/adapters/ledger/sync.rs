@@ -8,6 +8,7 @@ use super::{Ledger, LedgerError, SEEN, Tips, files_of};
 use crate::adapters::git::{GitError, NewCommit, RefOutcome};
 use crate::adapters::store::Unpublished;
 use crate::gate::change::{Oid, RepoPath};
+use crate::gate::order;
 use crate::gate::record::MAX_BYTES;
 use crate::gate::time::Timestamp;
 
@@ -174,7 +175,7 @@ impl Ledger<'_> {
         tips: &Tips,
     ) -> Result<(Files, Vec<Unpublished>), LedgerError> {
         let unpublished = self.store.unpublished()?;
-        let mut files: Files = unpublished.iter().filter_map(files_of).flatten().collect();
+        let mut files: Files = order::map(unpublished.iter().filter_map(files_of).flatten());
         if let Some(local) = tips.local.as_ref().filter(|local| Some(*local) != base) {
             let empty = self.git.empty_tree();
             for (path, entry) in self.added(base.unwrap_or(&empty), local)? {

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::change::RepoPath;
 use super::policy::Globs;
 use super::preview::matches_stars;
+use crate::gate::order;
 
 /// The table, made ready.
 #[derive(Debug)]
@@ -144,7 +145,7 @@ impl Languages {
             let extensions = table.language.iter().enumerate().flat_map(|(number, row)| {
                 row.extensions.iter().map(move |extension| (extension.clone(), number))
             });
-            let by_extension = extensions.collect();
+            let by_extension = order::map(extensions);
             Languages {
                 unmeasured: table.unmeasured,
                 scripts: table.scripts,

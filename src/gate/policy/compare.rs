@@ -52,7 +52,7 @@ pub fn compare(old: &Policy, new: &Policy) -> Vec<Difference> {
 
 fn rules(old: &Policy, new: &Policy) -> Vec<Difference> {
     let by_id = |policy: &Policy| -> BTreeMap<String, Rule> {
-        policy.rules.iter().map(|rule| (rule.id.clone(), rule.clone())).collect()
+        order::map(policy.rules.iter().map(|rule| (rule.id.clone(), rule.clone())))
     };
     let (old, new) = (by_id(old), by_id(new));
     let ids: BTreeSet<&String> = order::set(old.keys().chain(new.keys()));

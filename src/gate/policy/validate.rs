@@ -451,7 +451,7 @@ fn example(text: Text<'_>, written: file::ExampleTable) -> Result<Example, Polic
         author,
         target,
         lines,
-        expect_rules: expect.rules.clone().map(BTreeSet::from_iter),
+        expect_rules: expect.rules.clone().map(order::set),
         expect_block: expect.verdict.map(|it| it == ExpectedVerdict::Block),
     })
 }
@@ -565,7 +565,7 @@ impl Reader<'_> {
         let mut steps = 0;
         for (group, members) in &names {
             let mut people = BTreeSet::new();
-            let mut seen = BTreeSet::from([group.as_str()]);
+            let mut seen = order::set([group.as_str()]);
             let mut left = members.iter().collect::<Vec<_>>();
             while let Some(word) = left.pop() {
                 steps += 1;
@@ -1017,7 +1017,7 @@ impl Reader<'_> {
             Some(list) if list.get_ref().is_empty() => {
                 Err(self.error(list.span(), "no result would ever count"))
             }
-            Some(list) => Ok(list.get_ref().iter().copied().collect()),
+            Some(list) => Ok(order::set(list.get_ref().iter().copied())),
             None => Ok(BTreeSet::new()),
         }
     }

@@ -1,6 +1,6 @@
 //! What a run's record keeps of coverage reports.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use super::super::evidence::Answer;
 use super::canonical::object;
 use super::predicate::{Fields, is_repository_path};
 use super::statement::{MAX_FILES, RecordError};
+use crate::gate::order;
 
 /// Writes it; what could not be read says why.
 pub(super) fn write(coverage: &Answer<Measured>) -> Value {
@@ -58,7 +59,7 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<Answer<Measured>, RecordError>
         files.insert(path, MeasuredFile { blob: file.oid("blob")?, covered, missed });
     }
     let unclear = |it: &Fields<'_>| Ok(Unclear { name: it.owned("name")?, why: it.owned("why")? });
-    let set = |name| fields.texts(name).map(BTreeSet::from_iter);
+    let set = |name| fields.texts(name).map(order::set);
     Ok(Ok(Measured {
         files,
         kinds: set("kinds")?,
