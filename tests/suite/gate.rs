@@ -544,6 +544,14 @@ require.approvals = [{ from = ["senior"] }]
 "#;
     check(change(narrow), GUARDED);
     check(change(narrow).approved_by("bo"), FREE);
+    // Nor does a signature that the rule's `unless` would take.
+    let excused = format!("{narrow}unless = {{ author = [\"senior\"] }}\n");
+    let signed = |scene: Scene| {
+        let fingerprint = scene.fingerprint("bo");
+        let signature = SshSignature { fingerprint, flags: None, certificate: None };
+        scene.with(|it| it.evidence.commit_signers = Ok([(oid('c'), Some(signature))].into()))
+    };
+    check(signed(change(&excused)), GUARDED);
     // It may guard more, and that can be approved as well.
     let more = || change(narrow).files(&["infra/a"]).unattributed();
     check(more(), GUARDED);

@@ -76,6 +76,10 @@ fn cut_off_before_a_fresh_clone() {
     hub.bare.git(&["update-ref", LEDGER, &older]);
     let said = fresh("cut");
     assert!(said.code == Some(1) && said.text.contains("[ledger-anchor]"), "{}", said.text);
+    // What was cut off is still there, and no part of the ledger.
+    hub.bare.git(&["update-ref", "refs/heads/aside", &tip]);
+    let said = fresh("aside");
+    assert!(said.code == Some(1) && said.text.contains("[ledger-anchor]"), "{}", said.text);
     hub.bare.git(&["update-ref", "-d", LEDGER]);
     let said = fresh("gone");
     assert!(said.code == Some(1) && said.text.contains("[ledger-anchor]"), "{}", said.text);
@@ -177,6 +181,28 @@ fn a_record_whose_path_leads_elsewhere() {
     }
     hub.refuses("[approval-missing]");
     assert!(!hub.bare.path().parent().unwrap().join(&name).exists());
+    // The right name and the right bytes, in what is no plain file: neither a
+    // push brings it, nor does it count where somebody put it.
+    let signature = blob(&approval.signature.clone().unwrap());
+    for mode in ["120000", "100755"] {
+        let beside = format!("{}.sig", name.trim_end_matches(".json"));
+        let listing = format!("{mode} blob {record}\t{name}\n100644 blob {signature}\t{beside}\n");
+        let mut tree = hub.chi.git_with_input(&["mktree"], listing.as_bytes());
+        for folder in path.rsplit('/').skip(1) {
+            let listing = format!("040000 tree {tree}\t{folder}\n");
+            tree = hub.chi.git_with_input(&["mktree"], listing.as_bytes());
+        }
+        let commit = hub.chi.git(&["commit-tree", &tree, "-m", mode]);
+        let push = format!("{commit}:{LEDGER}");
+        let output = hub.chi.git_command(&["push", "-q", "origin", &push]).output().unwrap();
+        let said = Said::new(&output);
+        assert!(said.text.contains("[ledger-malformed]"), "{mode}: {}", said.text);
+        hub.chi.git(&["push", "-q", "origin", &format!("{commit}:refs/heads/as-{mode}")]);
+        hub.bare.git(&["update-ref", LEDGER, &commit]);
+        hub.forget();
+        hub.refuses("[approval-missing]");
+        hub.bare.git(&["update-ref", "-d", LEDGER]);
+    }
 }
 
 #[test]

@@ -127,6 +127,15 @@ fn a_second_remote_is_no_way_round() {
         assert!(!said.passes(), "{remote}: {}", said.text);
         assert!(said.text.contains("[approval-missing]"), "{remote}: {}", said.text);
     }
+    // So it is by the clone's own hook, where the server has none.
+    let (hooks, aside) = (hub.bare.path().join("hooks"), hub.bare.path().join("aside"));
+    std::fs::rename(&hooks, &aside).unwrap();
+    for remote in ["mirror", path.as_str(), "../origin.git"] {
+        let words = ["push", "-q", remote, ":refs/heads/main"];
+        let said = Said::new(&hub.chi.git_command(&words).output().unwrap());
+        assert!(said.text.contains("[ref-rewrite]"), "{remote}: {}", said.text);
+    }
+    std::fs::rename(&aside, &hooks).unwrap();
     // A remote with a policy of its own is not believed because it is pushed to.
     hub.chi.git(&["init", "-q", "--bare", "-b", "main", "../lax.git"]);
     hub.chi.git(&["remote", "add", "lax", "../lax.git"]);
