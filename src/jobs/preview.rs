@@ -15,7 +15,7 @@ use crate::gate::preview::{self, Committed, Preview, Sources, is_plan_file};
 use crate::gate::record::canonical::sha256;
 use crate::gate::record::{Body, PreviewRecord};
 use crate::gate::requirement::Requirement;
-use crate::gate::requirement::preview::excess;
+use crate::gate::requirement::preview::{excess, fresh};
 use crate::gate::run::preview_definition;
 
 use super::ambient::Surroundings;
@@ -52,6 +52,8 @@ pub struct Made {
     pub record: String,
     /// What goes beyond the policy's limits or touches protected types; safe to print.
     pub excess: Vec<String>,
+    /// Why it does not count for its age; safe to print.
+    pub stale: Option<String>,
 }
 
 /// A preview that was not made, and nothing recorded.
@@ -310,6 +312,7 @@ fn record(
         policy: policy.source.sha256.clone(),
         by: signer(signing),
     };
+    let stale = fresh(&record, command, record.by.at).err();
     let id = keep_body(world.into(), &Body::Preview(Box::new(record)), signing)?;
     let excess = excess(command, &preview);
     let mut lines = excess.over.clone();
@@ -324,7 +327,7 @@ fn record(
     Ok(Report {
         name: command.name.clone(),
         engine: command.engine.clone(),
-        result: Ok(Made { preview, sources, record: id, excess: lines }),
+        result: Ok(Made { preview, sources, record: id, excess: lines, stale }),
     })
 }
 

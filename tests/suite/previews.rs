@@ -89,6 +89,22 @@ fn blocked(shop: &Shop, expected: &[&str]) -> Said {
 }
 
 #[test]
+fn a_plan_that_is_too_old_is_said_to_be() {
+    let mut old = plan(&["no-op"], &json!({}), &json!({}));
+    old["timestamp"] = json!("2020-01-01T00:00:00Z");
+    let Some(shop) = incident(&old) else { return };
+    let said = countersign(&shop.ana, &["preview"]);
+    assert_eq!(said.code, Some(1), "{}", said.text);
+    let why = "it is from 2020-01-01T00:00:00Z, older than the policy allows";
+    assert!(said.text.contains(&format!("\u{2717} it does not count: {why}")), "{}", said.text);
+    let said = countersign(&shop.ana, &["--format", "json", "preview"]);
+    // What the command told of itself stands behind it.
+    let mut documents = serde_json::Deserializer::from_str(&said.text).into_iter::<Value>();
+    let document = documents.next().unwrap().unwrap();
+    assert_eq!(document["previews"][0]["stale"], why, "{document:#}");
+}
+
+#[test]
 fn a_dropped_rule_is_let_through_only_by_an_approval_of_its_plan() {
     let Some(shop) = incident(&dropped()) else { return };
     blocked(&shop, &["approval-missing", "preview-missing"]);
@@ -206,7 +222,7 @@ fn every_variant_of_the_incident_is_stopped() {
         json!({ "values": { "root_module": { "resources": [{ "address": "aws_vpc.a" }] } } });
     check(&with("prior_state", state), 1, &["preview-missing"]);
     check(&with("complete", json!(false)), 1, &["preview-missing"]);
-    check(&with("timestamp", json!("2020-01-01T00:00:00Z")), 0, &["preview-stale"]);
+    check(&with("timestamp", json!("2020-01-01T00:00:00Z")), 1, &["preview-stale"]);
     check(&with("format_version", json!("2.0")), 2, &["preview-missing"]);
 }
 

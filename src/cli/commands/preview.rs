@@ -107,7 +107,9 @@ fn apply(context: &Context, arguments: &args::ApplyGuard) -> Result<Exit, Error>
 }
 
 fn exit(reports: &[Report]) -> Exit {
-    let blocks = |made: &Made| !made.excess.is_empty() || !made.preview.partial.is_empty();
+    let blocks = |made: &Made| {
+        !made.excess.is_empty() || !made.preview.partial.is_empty() || made.stale.is_some()
+    };
     if reports.iter().any(|report| report.result.is_err()) {
         Exit::Undecided
     } else if reports.iter().any(|report| report.result.as_ref().is_ok_and(blocks)) {
@@ -130,6 +132,9 @@ fn print(context: &Context, prepared: &Prepared, reports: &[Report]) {
         match &report.result {
             Ok(made) if output.format == Format::Markdown => {
                 output.say(markdown(&report.name, &made.preview, SHOWN_ROWS).trim_end());
+                if let Some(why) = &made.stale {
+                    output.say(&format!("\n**Does not count:** {why}"));
+                }
                 for line in &made.excess {
                     output.say(&format!("\n**Needs an approval of this very preview:** {line}"));
                 }
@@ -152,7 +157,8 @@ fn print(context: &Context, prepared: &Prepared, reports: &[Report]) {
 fn show(context: &Context, prepared: &Prepared, report: &Report, made: &Made) {
     let output = &context.output;
     output.say(table(&report.name, &made.preview, SHOWN_ROWS).trim_end());
-    for line in &made.excess {
+    let stale = made.stale.iter().map(|why| format!("it does not count: {why}"));
+    for line in stale.collect::<Vec<_>>().iter().chain(&made.excess) {
         output.say(&format!("{} {}", output.style(Style::Bad, "✗"), printable(line)));
     }
     if !output.quiet {
@@ -212,6 +218,7 @@ fn document(prepared: &Prepared, reports: &[Report]) -> serde_json::Value {
                 "counts": counts,
                 "places": preview.counts.places,
                 "excess": made.excess,
+                "stale": made.stale,
                 "rows": rows,
                 "omitted": preview.omitted,
             })

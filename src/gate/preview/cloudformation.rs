@@ -16,6 +16,8 @@ struct ChangeSet {
     stack_id: String,
     status: String,
     #[serde(default)]
+    status_reason: Option<String>,
+    #[serde(default)]
     creation_time: Option<String>,
     #[serde(default)]
     next_token: Option<String>,
@@ -47,6 +49,9 @@ struct ResourceChange {
     after_context: Option<String>,
 }
 
+/// What the service gives as the reason where nothing would change.
+const WITHOUT_CHANGES: [&str; 2] = ["didn't contain changes", "No updates are to be performed"];
+
 /// Reads a change set.
 pub(super) fn parse(bytes: &[u8]) -> Result<Preview, PreviewError> {
     let set: ChangeSet = serde_json::from_slice(bytes).map_err(PreviewError::CloudFormation)?;
@@ -55,11 +60,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Preview, PreviewError> {
     if set.next_token.is_some() {
         collector.partial("the change set goes on with a `NextToken`");
     }
-    // A change set without changes ends as FAILED; it says that it has none.
-    let done =
-        set.status == "CREATE_COMPLETE" || (set.status == "FAILED" && set.changes.is_empty());
-    if !done {
-        collector.partial(format!("its status is {}", bounded(&set.status)));
+    // A change set without changes ends as FAILED, and says that it has none in
+    // words; so does one that could not be made.
+    let reason = set.status_reason.as_deref().unwrap_or_default();
+    let empty = set.changes.is_empty() && WITHOUT_CHANGES.iter().any(|it| reason.contains(it));
+    if set.status != "CREATE_COMPLETE" && !(set.status == "FAILED" && empty) {
+        let why = if reason.is_empty() { "" } else { ": " };
+        let (status, reason) = (bounded(&set.status), bounded(reason));
+        collector.partial(format!("its status is {status}{why}{reason}"));
     }
     let spot = of_arn(&set.stack_id).unwrap_or_else(|| Spot::Key(bounded(&set.stack_id)));
     for change in &set.changes {
@@ -213,6 +221,13 @@ mod tests {
         };
         assert!(partial("CREATE_COMPLETE", json!({})).is_empty());
         assert_eq!(partial("CREATE_PENDING", json!({})), ["its status is CREATE_PENDING"]);
+        let none = "The submitted information didn't contain changes. Submit different information to create a change set.";
+        assert!(partial("FAILED", json!({ "StatusReason": none })).is_empty());
+        let none = "No updates are to be performed.";
+        assert!(partial("FAILED", json!({ "StatusReason": none })).is_empty());
+        let broken = json!({ "StatusReason": "Template error: x" });
+        assert_eq!(partial("FAILED", broken), ["its status is FAILED: Template error: x"]);
+        assert_eq!(partial("FAILED", json!({})), ["its status is FAILED"]);
         let goes_on = ["the change set goes on with a `NextToken`"];
         assert_eq!(partial("CREATE_COMPLETE", json!({ "NextToken": "a" })), goes_on);
     }

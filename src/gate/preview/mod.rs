@@ -166,6 +166,8 @@ pub struct Note {
 pub enum PreviewError {
     #[error("this version of countersign cannot read previews of the engine `{0}`")]
     Engine(String),
+    #[error("it is UTF-16, as PowerShell's `>` writes; JSON is UTF-8")]
+    Utf16,
     #[error("the plan is not the JSON that `terraform show -json` prints")]
     Terraform(#[source] serde_json::Error),
     #[error("the plan has format version `{0}`; 0.1 to 1.x are known")]
@@ -194,6 +196,11 @@ pub fn evaluable(engine: &str) -> bool {
 /// Reads an engine's output. What it does not understand is an error or a row
 /// with the action `unknown`, never nothing.
 pub fn parse(engine: &str, bytes: &[u8]) -> Result<Preview, PreviewError> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(PreviewError::Utf16);
+    }
+    // RFC 8259, 8.1: a mark in front may be ignored.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     match engine {
         "terraform" | "opentofu" => terraform::parse(bytes),
         "cloudformation" => cloudformation::parse(bytes),
@@ -315,6 +322,16 @@ mod tests {
         all.extend(keys.iter().map(|key| Spot::Key((*key).to_owned())));
         all.extend(global.then_some(Spot::Global));
         assert_eq!(places(&all), expected);
+    }
+
+    #[test]
+    fn a_mark_in_front_is_passed_over() {
+        let rows = br#"{"schema": "countersign.preview/1", "complete": true, "rows": []}"#;
+        let marked = [b"\xef\xbb\xbf".as_slice(), rows].concat();
+        assert_eq!(parse("json", &marked).unwrap(), parse("json", rows).unwrap());
+        let wide = [b"\xff\xfe".as_slice(), &rows.map(|it| [it, 0]).concat()].concat();
+        let error = parse("json", &wide).unwrap_err().to_string();
+        assert_eq!(error, "it is UTF-16, as PowerShell's `>` writes; JSON is UTF-8");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::gate::preview::{Action, Preview, Row, evaluable, matches_stars, summa
 use crate::gate::record::{Body, PreviewRecord};
 use crate::gate::requirement::Requirement;
 use crate::gate::run::{Counting, Kind, preview_definition, vouched};
+use crate::gate::time::Timestamp;
 use crate::gate::verdict::{Code, State};
 
 /// How far a plan's clock may be ahead of ours, in seconds.
@@ -370,7 +371,7 @@ fn standing<'e>(
                 let why = printable(&record.preview.partial.join("; "));
                 refuse(Code::PreviewMissing, format!("it does not show the whole change: {why}"));
             }
-            Ok(kind) => match fresh(case, command, record) {
+            Ok(kind) => match fresh(record, command, case.now) {
                 Err(why) => refuse(Code::PreviewStale, why),
                 Ok(()) => counted.push(Standing { id, record, kind }),
             },
@@ -384,17 +385,22 @@ fn standing<'e>(
 }
 
 /// When the plan was made, as it says; else when it was recorded.
-fn made(record: &PreviewRecord) -> crate::gate::time::Timestamp {
+fn made(record: &PreviewRecord) -> Timestamp {
     record.preview.made.unwrap_or(record.by.at)
 }
 
-fn fresh(case: &Case<'_>, command: &PreviewCommand, record: &PreviewRecord) -> Result<(), String> {
+/// Whether a preview is not older than the policy allows; the error says since when.
+pub fn fresh(
+    record: &PreviewRecord,
+    command: &PreviewCommand,
+    now: Timestamp,
+) -> Result<(), String> {
     let made = made(record);
     let Some(until) = Policy::age_limit(made, command.max_age) else { return Ok(()) };
-    if made.0 > case.now.0.saturating_add(CLOCK_SKEW) {
+    if made.0 > now.0.saturating_add(CLOCK_SKEW) {
         return Err(format!("it says that it was made at {made}, which is yet to come"));
     }
-    if case.now > until {
+    if now > until {
         return Err(format!("it is from {made}, older than the policy allows"));
     }
     Ok(())
