@@ -67,6 +67,33 @@ fn detail(report: &Value) -> &str {
     report["obligations"][0]["detail"].as_str().unwrap()
 }
 
+/// Who moves a file writes nothing; what they change in it they do write.
+#[test]
+fn lines_that_were_only_moved_are_not_asked_about() {
+    let old: String = (1..=20).map(|number| format!("x = {number}\n")).collect();
+    let data: String = (1..=20).map(|line| format!("DA:{line},0\n")).collect();
+    let report = format!("SF:src/new.py\n{data}end_of_record\n");
+    let moved = |new: &str| {
+        let repo = TestRepo::new();
+        repo.write("countersign.toml", POLICY).write(".gitignore", "/target/\n");
+        repo.write("src/old.py", &old).commit("ana", "start");
+        repo.git(&["switch", "-q", "-c", "topic"]);
+        repo.write("cover", format!("cat <<'END'\n{report}END\n")).commit("ana", "the report");
+        repo.git(&["mv", "src/old.py", "src/new.py"]);
+        repo.write("src/new.py", new).commit("ana", &format!("move{BY_CLAUDE}"));
+        repo.git(&["config", "user.email", "ana@example.com"]);
+        assert!(countersign(&repo, &["install"]).passes());
+        assert!(countersign(&repo, &["test"]).passes());
+        findings(&judged(&repo))
+    };
+    assert_eq!(moved(&old), [""; 0]);
+    let changed = old.replace("x = 7\n", "x = 70\ny = 7\n");
+    assert_eq!(moved(&changed), ["coverage-low", "coverage-low src/new.py:7-8"]);
+    // Another file altogether: all of it is new.
+    let other: String = (1..=20).map(|number| format!("y = {number}\n")).collect();
+    assert_eq!(moved(&other), ["coverage-low", "coverage-low src/new.py:1-20"]);
+}
+
 #[test]
 fn lines_that_no_test_executes_block_and_are_shown() {
     let data = "DA:1,1\nDA:3,1\nDA:4,1\nDA:5,0\nDA:7,1\nDA:8,1\nDA:9,0\nDA:10,0\n";

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::Outcome;
+use super::{Outcome, moved};
 use crate::gate::change::{FileChange, LineRange, Oid, RepoPath};
 use crate::gate::coverage::measured::{Measured, MeasuredFile, kind_of, write_ranges};
 use crate::gate::evidence::{Answer, Evidence};
@@ -212,6 +212,7 @@ pub fn texts(
         for file in open.take(MAX_TEXTS) {
             let change = obligation.files.iter().find(|it| it.path == file.path);
             blobs.extend(change.and_then(|it| it.new.as_ref()).map(|it| it.oid.clone()));
+            blobs.extend(change.into_iter().flat_map(|it| moved::texts(case, it)));
         }
     }
     blobs
@@ -230,7 +231,12 @@ pub fn numbers(
         .filter_map(|file| {
             let known = case.attribution.files.get(&file.path)?;
             let lines: Vec<LineRange> = known.ranges.iter().map(|it| it.lines).collect();
-            (!lines.is_empty() && is_regular(file)).then_some((*file, joined(lines)))
+            if lines.is_empty() || !is_regular(file) || moved::is_moved(case, file) {
+                return None;
+            }
+            // What was only moved here, nobody wrote now.
+            let lines = without(&joined(lines), &joined(moved::lines(case, file, evidence)));
+            (!lines.is_empty()).then_some((*file, lines))
         })
         .collect();
     if assisted.is_empty() {

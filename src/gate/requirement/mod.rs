@@ -4,6 +4,7 @@ pub mod approval_needs;
 pub mod approvals;
 pub mod coverage;
 pub mod disclosure;
+mod moved;
 pub mod preview;
 pub mod tests;
 pub mod waiver;
