@@ -14,6 +14,10 @@ use super::{EDITS, NAME, Texts};
 /// The most lines that a quote may hold.
 const QUOTED: usize = 256;
 
+/// As many bytes of a script are looked over again for the ends of quotes: one
+/// that opens a quote in each line and closes none must not cost its square.
+const AGAIN: usize = 2 << 20;
+
 /// The edits of a script, with paths as seen from its own folder.
 pub(super) fn written(script: &str) -> Vec<Texts> {
     let mut edits = Vec::new();
@@ -22,8 +26,9 @@ pub(super) fn written(script: &str) -> Vec<Texts> {
     }
     let mut lines = script.split('\n');
     let mut folder = String::new();
+    let mut again = AGAIN;
     while let Some(line) = lines.next() {
-        for words in commands(&whole(line.trim_end_matches('\r'), &mut lines)) {
+        for words in commands(&whole(line.trim_end_matches('\r'), &mut lines, &mut again)) {
             if edits.len() >= EDITS {
                 return edits;
             }
@@ -59,8 +64,13 @@ pub(super) fn may_write(line: &[u8]) -> bool {
             && (ECHO.find(line).is_some() || PRINTF.find(line).is_some()))
 }
 
-/// The line, with those below that a quote in it holds.
-fn whole<'a>(line: &str, lines: &mut (impl Iterator<Item = &'a str> + Clone)) -> String {
+/// The line, with those below that a quote in it holds, as long as there is
+/// something left of `again`.
+fn whole<'a>(
+    line: &str,
+    lines: &mut (impl Iterator<Item = &'a str> + Clone),
+    again: &mut usize,
+) -> String {
     let mut text = line.to_owned();
     let mut further = lines.clone();
     for _ in 0..QUOTED {
@@ -71,6 +81,8 @@ fn whole<'a>(line: &str, lines: &mut (impl Iterator<Item = &'a str> + Clone)) ->
         let Some(next) = further.next() else { break };
         text.push('\n');
         text.push_str(next);
+        let Some(left) = again.checked_sub(text.len()) else { break };
+        *again = left;
     }
     line.to_owned()
 }
@@ -207,6 +219,15 @@ mod tests {
         check("echo 'a\nb' > a\necho c > d", &["a|-|a\nb\n", "d|-|c\n"]);
         check("printf 'x\\n\\ty\\n' > a", &["a|-|x\n\ty\n"]);
         check("printf '%s\\n' 'x %' >> a", &["a||x %\n"]);
+    }
+
+    /// Each line opens a quote, and the next one's end is no end of it.
+    #[test]
+    fn quotes_without_end_are_followed_for_so_long_only() {
+        let open = "y \"\\\n".repeat(300) + &"x\n".repeat(300);
+        let quoted = "echo 'a\nb' > c\necho d > e\n";
+        check(&format!("{open}{quoted}"), &["e|-|d\n"]);
+        check(&format!("{}{quoted}", "x\n".repeat(600)), &["c|-|a\nb\n", "e|-|d\n"]);
     }
 
     #[test]
