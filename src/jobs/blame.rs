@@ -259,16 +259,23 @@ fn uncommitted(
     if open.is_empty() {
         return Ok(());
     }
-    let traces = sessions::recorded(world, vec![path])?;
-    let mut edits: Vec<&TracedEdit> = traces.edits.iter().map(|it| &it.edit).collect();
+    let new = if open.len() == lines.len() { vec![path] } else { Vec::new() };
+    let traces = sessions::recorded(world, vec![path], new)?;
+    let elsewhere = &traces.elsewhere;
+    let edits = traces.edits.iter().chain(&elsewhere.moved);
+    let mut edits: Vec<&TracedEdit> = edits.map(|it| &it.edit).collect();
     let content: Vec<u8> =
         lines.iter().flat_map(|it| [it.text.as_slice(), b"\n"].concat()).collect();
+    let unknown = || Ok(elsewhere.unknown.iter().map(|it| (it, content.clone())).collect());
+    let formatted = policy.trust.reformatted;
+    let origins = recorded::origins(world, elsewhere, &[], &unknown, formatted)?;
+    edits.extend(origins.into_values().flatten());
     let told = sessions::told(world, &[path])?.0;
     let told: Vec<&Told> = told.values().flatten().collect();
     let told = restored(&content, &told, &edits);
     edits.extend(&told);
     order::sort_by_key(&mut edits, |it| it.time);
-    for range in match_lines(&content, &open, &edits, policy.trust.reformatted) {
+    for range in match_lines(&content, &open, &edits, formatted) {
         let matched = if range.reformatted { Matched::Reformatted } else { Matched::Exact };
         let place = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
         let first = place(range.lines.start.saturating_sub(1));

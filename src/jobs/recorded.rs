@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::adapters::git::{Detail, GitError};
 use crate::adapters::store::Unpublished;
+use crate::adapters::traces::Elsewhere;
 use crate::gate::attribution::Attribution;
 use crate::gate::blame::Known;
 use crate::gate::change::{Change, FileChange, LineRange, Oid, RepoPath};
+use crate::gate::matching::moved::{self, Gone, New};
 use crate::gate::matching::{MatchedRange, match_lines};
 use crate::gate::narrow::Written;
 use crate::gate::order;
@@ -45,7 +47,6 @@ pub fn staged(
     let renames = staged_renames(world, change)?;
     let paths: BTreeSet<&RepoPath> = order::set(paths.into_iter().chain(renames.keys()));
     let paths: Vec<&RepoPath> = paths.into_iter().collect();
-    let traces = sessions::recorded(world, paths.clone())?;
     // What was written under a file's old name counts under its new one.
     let mut told: BTreeMap<RepoPath, Vec<Told>> = BTreeMap::new();
     for (path, edits) in sessions::told(world, &paths)?.0 {
@@ -55,10 +56,24 @@ pub fn staged(
     for (path, edit) in running::told(world, change, marks)? {
         told.entry(path).or_default().push(edit);
     }
+    let is_new = |file: &&FileChange| {
+        let begun = told.get(&file.path).is_some_and(|it| it.iter().any(Told::begins));
+        file.old.is_none()
+            && is_text(file)
+            && !begun
+            && !renames.values().any(|it| *it == file.path)
+    };
+    let new = change.files.iter().filter(is_new).map(|it| &it.path).collect();
+    let traces = sessions::recorded(world, paths, new)?;
     let mut edits: BTreeMap<&RepoPath, Vec<&TracedEdit>> = BTreeMap::new();
-    for recorded in &traces.edits {
+    for recorded in traces.edits.iter().chain(&traces.elsewhere.moved) {
         let path = renames.get(&recorded.path).unwrap_or(&recorded.path);
         edits.entry(path).or_default().push(&recorded.edit);
+    }
+    let unknown = || unknown(world, change, &traces.elsewhere);
+    let origins = origins(world, &traces.elsewhere, &change.files, &unknown, formatted)?;
+    for (path, gone) in origins {
+        edits.entry(path).or_default().extend(gone);
     }
     if edits.is_empty() && told.is_empty() {
         return Ok(Vec::new());
@@ -84,6 +99,69 @@ pub fn staged(
         ));
     }
     Ok(kept)
+}
+
+/// The largest file that is looked for among those that are gone, in bytes; how
+/// many of them are, and of how many bytes together.
+const NEW_LIMIT: u64 = 1 << 20;
+const NEW: usize = 512;
+const NEW_BYTES: usize = 16 << 20;
+
+/// A file's path and its content.
+pub(super) type Content<'a> = (&'a RepoPath, Vec<u8>);
+
+/// The staged files of which no record tells how they began, as far as there is room.
+fn unknown<'a>(
+    world: &World,
+    change: &'a Change,
+    elsewhere: &Elsewhere,
+) -> Result<Vec<Content<'a>>, Error> {
+    let (mut files, mut bytes) = (Vec::new(), 0);
+    for file in change.files.iter().filter(|it| elsewhere.unknown.contains(&it.path)).take(NEW) {
+        let Some(new) = file.new.as_ref().filter(|_| bytes < NEW_BYTES) else { continue };
+        match world.git.blob(&new.oid, NEW_LIMIT) {
+            Ok(content) => {
+                bytes += content.len();
+                files.push((&file.path, content));
+            }
+            Err(GitError::TooLarge { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(files)
+}
+
+/// What agents wrote into new files under other names, which stand nowhere now:
+/// not in the work tree, nor in the commit before, nor are they `changed` now.
+/// `unknown`: the new files, which are asked for only where there are any such names.
+pub(super) fn origins<'a>(
+    world: &World,
+    elsewhere: &'a Elsewhere,
+    changed: &[FileChange],
+    unknown: &dyn Fn() -> Result<Vec<Content<'a>>, Error>,
+    formatted: bool,
+) -> Result<BTreeMap<&'a RepoPath, Vec<&'a TracedEdit>>, Error> {
+    let mut edits: BTreeMap<&RepoPath, Vec<&TracedEdit>> = BTreeMap::new();
+    for recorded in &elsewhere.nowhere {
+        edits.entry(&recorded.path).or_default().push(&recorded.edit);
+    }
+    let mut gone = Vec::new();
+    for (path, edits) in edits {
+        let known = changed.iter().any(|it| it.path == *path)
+            || match &world.git.layout().head {
+                Some(head) => world.git.entry_at(head, path)?.is_some(),
+                None => false,
+            };
+        if !known {
+            gone.push(Gone { path, edits });
+        }
+    }
+    let files = if gone.is_empty() { Vec::new() } else { unknown()? };
+    let new: Vec<New<'_>> = files.iter().map(|(path, content)| New { path, content }).collect();
+    let origins = moved::origins(&new, &gone, formatted);
+    let found = files.iter().zip(origins);
+    let found = found.filter_map(|((path, _), it)| Some((*path, gone.get(it?)?.edits.clone())));
+    Ok(order::map(found))
 }
 
 /// The lines that come along with staged files that were moved: a squash of

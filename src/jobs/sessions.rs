@@ -42,7 +42,7 @@ pub fn uncommitted(world: &World) -> Result<(Vec<Row>, Notes), Error> {
     let unstaged = world.git.unstaged()?;
     let paths: BTreeSet<&RepoPath> = order::set(staged.iter().chain(&unstaged));
     let paths: Vec<&RepoPath> = paths.into_iter().collect();
-    let found = recorded(world, paths.clone())?;
+    let found = recorded(world, paths.clone(), Vec::new())?;
     let mut rows: Vec<(RepoPath, Row)> = Vec::new();
     for recorded in found.edits {
         let edit = recorded.edit;
@@ -78,9 +78,14 @@ pub fn uncommitted(world: &World) -> Result<(Vec<Row>, Notes), Error> {
     Ok((rows.into_iter().map(|(_, row)| row).collect(), notes))
 }
 
-/// What the agents recorded about these files since the last commit.
-pub fn recorded(world: &World, paths: Vec<&RepoPath>) -> Result<Traces, Error> {
-    let wanted = Wanted { paths, since: since(world)?, limits: Limits::default() };
+/// What the agents recorded about these files since the last commit; of those
+/// of them that are `new` also what was recorded under other names.
+pub fn recorded(
+    world: &World,
+    paths: Vec<&RepoPath>,
+    new: Vec<&RepoPath>,
+) -> Result<Traces, Error> {
+    let wanted = Wanted { paths, new, since: since(world)?, limits: Limits::default() };
     Ok(traces::read(&world.env, &world.git, &world.store, &wanted))
 }
 

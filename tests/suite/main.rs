@@ -31,6 +31,7 @@ mod install;
 mod ledger;
 mod lines;
 mod monorepos;
+mod moved;
 mod mutation;
 mod origins;
 mod outages;

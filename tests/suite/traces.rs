@@ -52,6 +52,9 @@ fn check(agent: &str, name: &str, session: &str, expected: &[&str]) {
             assert!(cwd.is_none_or(|it| it == "/home/ana/shop"));
             let time = edit.time.map(|it| it.to_string()).unwrap_or_default();
             let model = edit.model.as_deref().unwrap_or("-");
+            if let Some(from) = &edit.from {
+                return format!("{from} to {} ({model}, {time})", edit.path);
+            }
             format!("{}: {:?} -> {:?} ({model}, {time})", edit.path, edit.old, edit.new)
         })
         .collect();
@@ -105,6 +108,7 @@ fn codex_is_read_by_its_events_and_by_its_commands() {
         "codex-shell",
         "0199aaaa-5611-7202-87ca-812ea5b71a01",
         &[
+            "/home/ana/shop/src/cart.rs to /home/ana/shop/src/basket.rs (gpt-5, 2026-05-21T11:12:00Z)",
             r#"/home/ana/shop/src/basket.rs: Some("fn cart() {\n") -> "fn basket() {\n" (gpt-5, 2026-05-21T11:12:00Z)"#,
         ],
     );
@@ -710,7 +714,7 @@ fn limited(machine: &Machine, limits: Limits) -> (Vec<String>, Notes) {
     let git = machine.repo.open();
     let folder = tempfile::tempdir().unwrap();
     let path = RepoPath::new("src/cart.rs");
-    let wanted = Wanted { paths: vec![&path], since: Timestamp(0), limits };
+    let wanted = Wanted { paths: vec![&path], new: Vec::new(), since: Timestamp(0), limits };
     let found = traces::read(&env, &git, &Store::new(folder.path()), &wanted);
     let edits = found.edits.iter().map(|it| {
         let time = it.edit.time.map(|time| time.to_string()).unwrap_or_default();

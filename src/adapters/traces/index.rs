@@ -15,7 +15,7 @@ use crate::gate::trace::place::Places;
 
 /// The cache's name in the store.
 const CACHE: &str = "sessions";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// How much older than the records asked for (in seconds) a file may be that is
 /// still remembered.
@@ -68,7 +68,8 @@ pub(super) struct Stamp {
     identity: (u64, u64),
 }
 
-/// Where an edit stands: the hash of its path, and its lines' offsets.
+/// Where an edit stands: the hash of its path ([`super::MOVES`] where a file was
+/// moved), and its lines' offsets.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "(String, Vec<u64>)", into = "(String, Vec<u64>)")]
 pub(super) struct Place {

@@ -10,6 +10,7 @@
 //! an error.
 
 mod database;
+mod elsewhere;
 mod index;
 mod lines;
 
@@ -29,6 +30,7 @@ use super::store::Store;
 use crate::gate::change::RepoPath;
 use crate::gate::order;
 use crate::gate::time::Timestamp;
+use crate::gate::trace::moved::Move;
 use crate::gate::trace::place::Places;
 use crate::gate::trace::source::{
     CURSOR_TRACKING, Format, Pattern, SOURCES, Source, fits, is_session_id,
@@ -73,6 +75,9 @@ impl Default for Limits {
 pub struct Wanted<'a> {
     /// The files of the change, both names of a renamed one.
     pub paths: Vec<&'a RepoPath>,
+    /// Those of them that are new: where no record tells how one began, what
+    /// was recorded under other names is asked for as well.
+    pub new: Vec<&'a RepoPath>,
     /// Records that were not written since then are not opened.
     pub since: Timestamp,
     pub limits: Limits,
@@ -90,7 +95,21 @@ pub struct Recorded {
 pub struct Traces {
     /// Oldest first; those without a time come before.
     pub edits: Vec<Recorded>,
+    /// What was recorded under other names.
+    pub elsewhere: Elsewhere,
     pub notes: Notes,
+}
+
+/// What may be of new files although it was recorded under other names: these
+/// were moved before they were ever committed.
+#[derive(Clone, Debug, Default)]
+pub struct Elsewhere {
+    /// By the new file's path: an agent's own command moved it.
+    pub moved: Vec<Recorded>,
+    /// The new files of which the records do not tell how they began.
+    pub unknown: Vec<RepoPath>,
+    /// Of files that stand in no work tree.
+    pub nowhere: Vec<Recorded>,
 }
 
 /// What the reading cost, and what it left out.
@@ -184,6 +203,7 @@ pub fn read(env: &Env, git: &Git, store: &Store, wanted: &Wanted<'_>) -> Traces 
         limits: wanted.limits,
         notes: Notes::default(),
         budget: wanted.limits.bytes,
+        again: u64::MAX,
     };
     let mut index = Index::load(store, &trees);
     let mut files = find(env, &trees, wanted.since, &mut reading.notes);
@@ -197,8 +217,13 @@ pub fn read(env: &Env, git: &Git, store: &Store, wanted: &Wanted<'_>) -> Traces 
         index.save(store, wanted.since);
     }
     let mut edits = reading.collect(&files, &index, &wanted.paths);
-    name_models(env, &mut edits, wanted);
-    Traces { edits, notes: reading.notes }
+    let mut elsewhere = reading.elsewhere(&files, &index, wanted, &edits, &trees);
+    // What came away under another name is no longer of the file of the old one.
+    edits.retain(|it| !elsewhere.moved.iter().any(|moved| moved.edit == it.edit));
+    for edits in [&mut edits, &mut elsewhere.moved, &mut elsewhere.nowhere] {
+        name_models(env, edits, wanted);
+    }
+    Traces { edits, elsewhere, notes: reading.notes }
 }
 
 /// Adds the models that Cursor's transcripts do not tell and its own count does.
@@ -367,6 +392,18 @@ struct Reading {
     notes: Notes,
     /// Bytes that may still be read.
     budget: u64,
+    /// Bytes of lines that may still be read again.
+    again: u64,
+}
+
+/// The key of the places at which files are moved: those of all names.
+const MOVES: &str = "";
+
+/// What is taken of lines that are read again.
+#[derive(Default)]
+struct Taken {
+    edits: Vec<Recorded>,
+    moves: Vec<Move>,
 }
 
 impl Reading {
@@ -534,8 +571,20 @@ impl Reading {
 
     /// Where an edit stands; `None` if it is of no file of this repository.
     fn entry(&mut self, found: &Found) -> Option<Place> {
-        let path = self.locate(&found.edit)?;
-        Some(Place { path: path_key(&self.places, &path), lines: found.lines.clone() })
+        let path = match found.edit.from {
+            Some(_) => self.moved(&found.edit).map(|_| MOVES.to_owned())?,
+            None => {
+                let path = self.locate(&found.edit)?;
+                path_key(&self.places, &path)
+            }
+        };
+        Some(Place { path, lines: found.lines.clone() })
+    }
+
+    /// The move that an edit is, if it is one within the repository.
+    fn moved(&mut self, edit: &TracedEdit) -> Option<Move> {
+        let from = TracedEdit { path: edit.from.clone()?, ..edit.clone() };
+        Some(Move { from: self.locate(&from)?, to: self.locate(edit)?, time: edit.time })
     }
 
     /// The file that an edit is of.
@@ -584,7 +633,7 @@ impl Reading {
     ) -> Vec<Recorded> {
         let wanted: BTreeMap<String, &RepoPath> =
             order::map(paths.iter().map(|path| (path_key(&self.places, path), *path)));
-        let mut edits = Vec::new();
+        let mut taken = Taken::default();
         for file in files {
             let Some(known) = index.files.get(&file_key(&file.path)) else { continue };
             let places = known.edits.iter().chain(&known.open);
@@ -593,22 +642,22 @@ impl Reading {
             if lines.is_empty() {
                 continue;
             }
-            if self.read_again(file, &lines, &wanted, &mut edits).is_err() {
+            if self.read_again(file, &lines, Some(&wanted), &mut taken).is_err() {
                 self.notes.unreadable += 1;
             }
         }
-        order::sort_by_key(&mut edits, |it| it.edit.time);
-        edits
+        order::sort_by_key(&mut taken.edits, |it| it.edit.time);
+        taken.edits
     }
 
     /// Adds the wanted edits that these lines of a file tell of, as long as
-    /// there is room for their texts.
+    /// there is room for their texts; without `wanted` all.
     fn read_again(
         &mut self,
         file: &Candidate,
         offsets: &BTreeSet<u64>,
-        wanted: &BTreeMap<String, &RepoPath>,
-        edits: &mut Vec<Recorded>,
+        wanted: Option<&BTreeMap<String, &RepoPath>>,
+        taken: &mut Taken,
     ) -> Result<(), FsError> {
         let mut reader = file.source.reader(&file.name);
         if file.is_document() {
@@ -616,7 +665,8 @@ impl Reading {
             let bytes = fs::read_plain(&file.path, self.limits.document)?;
             reader.line(0, &bytes, &mut found).ok();
             found.extend(reader.open());
-            self.keep(&mut found, wanted, edits);
+            self.again = self.again.saturating_sub(bytes.len() as u64);
+            self.keep(&mut found, wanted, taken);
             return Ok(());
         }
         let mut found = Vec::new();
@@ -624,12 +674,13 @@ impl Reading {
             let all: Vec<u64> = offsets.iter().copied().collect();
             let mut ids = all.as_slice();
             while !ids.is_empty() {
-                let (some, _) =
+                let (some, read) =
                     database::lines(&file.path, stored.query(), ids, self.limits.bytes)?;
+                self.again = self.again.saturating_sub(read);
                 ids = ids.get(some.done..).unwrap_or_default();
                 for (id, line) in some.lines {
                     reader.line(id, &line, &mut found).ok();
-                    self.keep(&mut found, wanted, edits);
+                    self.keep(&mut found, wanted, taken);
                 }
             }
             return Ok(());
@@ -637,30 +688,44 @@ impl Reading {
         let (handle, _) = fs::open_plain(&file.path)?;
         let mut lines = Lines::new(&file.path, handle, self.limits.line, SMALL_CHUNK);
         for at in offsets {
+            if self.again == 0 {
+                break;
+            }
             if let Some(line) = lines.line_at(*at)? {
+                self.again = self.again.saturating_sub(line.len() as u64);
                 reader.line(*at, line, &mut found).ok();
             }
-            self.keep(&mut found, wanted, edits);
+            self.keep(&mut found, wanted, taken);
         }
         found.extend(reader.open());
-        self.keep(&mut found, wanted, edits);
+        self.keep(&mut found, wanted, taken);
         Ok(())
     }
 
     fn keep(
         &mut self,
         found: &mut Vec<Found>,
-        wanted: &BTreeMap<String, &RepoPath>,
-        edits: &mut Vec<Recorded>,
+        wanted: Option<&BTreeMap<String, &RepoPath>>,
+        taken: &mut Taken,
     ) {
         for Found { edit, .. } in found.drain(..) {
-            let key = self.locate(&edit).map(|path| path_key(&self.places, &path));
-            let Some(path) = key.and_then(|key| wanted.get(&key)) else { continue };
+            if edit.from.is_some() {
+                taken.moves.extend(self.moved(&edit));
+                continue;
+            }
+            let Some(path) = self.locate(&edit) else { continue };
+            let path = match wanted {
+                None => path,
+                Some(wanted) => match wanted.get(&path_key(&self.places, &path)) {
+                    Some(path) => (*path).clone(),
+                    None => continue,
+                },
+            };
             let bytes = edit.new.len() + edit.old.as_deref().map_or(0, str::len);
             match self.limits.texts.checked_sub(bytes) {
                 Some(room) => {
                     self.limits.texts = room;
-                    edits.push(Recorded { path: (*path).clone(), edit });
+                    taken.edits.push(Recorded { path, edit });
                 }
                 None => self.notes.left += 1,
             }

@@ -15,6 +15,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::change::LineRange;
 use super::trace::TracedEdit;
 
+pub mod moved;
 mod replay;
 
 use replay::{Replay, Written};
@@ -566,6 +567,7 @@ mod tests {
             old: old.map(str::to_owned),
             new: new.to_owned(),
             everywhere: false,
+            from: None,
         }
     }
 

@@ -108,6 +108,11 @@ impl<'a> Written<'a> {
         self.part && letters.filter(|it| it.is_alphanumeric()).take(2).count() == 2
     }
 
+    /// The lines that the edit put there and no later one took away.
+    pub(super) fn own_lines(&self) -> impl Iterator<Item = &'a str> {
+        self.lines.iter().zip(&self.own).filter_map(|(line, own)| own.then_some(*line))
+    }
+
     pub(super) fn exact(&self) -> &[u64] {
         &self.exact
     }
@@ -168,6 +173,20 @@ fn compare<'a>(old: &[&'a str], new: &[&'a str], removed: &mut [Vec<&'a str>]) -
         }
     }
     own
+}
+
+/// How many of these numbers stand in order, at most.
+pub(super) fn longest_row(numbers: &[usize]) -> usize {
+    // For each length the row that ends first.
+    let mut ends: Vec<usize> = Vec::new();
+    for number in numbers {
+        let length = ends.partition_point(|end| end < number);
+        match ends.get_mut(length) {
+            Some(end) => *end = *number,
+            None => ends.push(*number),
+        }
+    }
+    ends.len()
 }
 
 /// Which lines stand before or behind ones that they followed or led to: all

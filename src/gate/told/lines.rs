@@ -73,6 +73,13 @@ pub struct Told {
     pub lines: String,
 }
 
+impl Told {
+    /// Whether nothing was left or taken away: the file may have begun so.
+    pub fn begins(&self) -> bool {
+        self.lines.as_bytes().chunks(21).all(|it| it.first() == Some(&b'+'))
+    }
+}
+
 /// A path without its text: sixteen digits of SHA-256.
 pub fn path_key(path: &[u8]) -> String {
     sha256(path).chars().take(16).collect()
@@ -340,6 +347,7 @@ pub fn restored(content: &[u8], told: &[&Told], recorded: &[&TracedEdit]) -> Vec
             old: Some(side(Mark::Added)),
             new: side(Mark::Removed),
             everywhere: false,
+            from: None,
         });
     }
     edits
@@ -407,6 +415,7 @@ mod tests {
             old: old.map(str::to_owned),
             new: new.to_owned(),
             everywhere: false,
+            from: None,
         }
     }
 

@@ -65,7 +65,13 @@ fn block<'a>(path: &str, lines: &mut impl Iterator<Item = &'a str>) -> Option<Te
     for line in lines {
         if is_marker(line, '>', "REPLACE") && replaces {
             let path = Some(path).filter(|it| (1..=NAME).contains(&it.len()))?;
-            return Some(Texts { path: path.to_owned(), old: Some(old), new, everywhere: false });
+            return Some(Texts {
+                path: path.to_owned(),
+                old: Some(old),
+                new,
+                everywhere: false,
+                from: None,
+            });
         }
         if is_marker(line, '=', "") && !replaces {
             replaces = true;

@@ -74,8 +74,8 @@ fn changed_to(before: &str) -> Option<String> {
     (!bare.is_empty() && !bare.contains("&&")).then(|| bare.to_owned())
 }
 
-/// The edits of a patch's body. Deleted files and mere renames hold no text
-/// and are left out; a renamed file is named as it is called afterwards.
+/// The edits of a patch's body. Deleted files hold no text and are left out; a
+/// renamed file is named as it is called afterwards.
 pub fn edits(body: &str) -> Vec<Texts> {
     let mut edits = Vec::new();
     let mut file = File::Other;
@@ -135,7 +135,10 @@ impl File {
             }
             File::Updated { path, hunk } => {
                 match line.strip_prefix("*** Move to: ").filter(is_path) {
-                    Some(target) => *path = target.trim().to_owned(),
+                    Some(target) => {
+                        let target = target.trim().to_owned();
+                        edits.push(Texts::moved(std::mem::replace(path, target.clone()), target));
+                    }
                     None => hunk.take(line, path, edits),
                 }
             }
@@ -146,7 +149,7 @@ impl File {
     fn end(&mut self, edits: &mut Vec<Texts>) {
         match std::mem::replace(self, File::Other) {
             File::Added { path, new } => {
-                edits.push(Texts { path, old: None, new, everywhere: false })
+                edits.push(Texts { path, old: None, new, everywhere: false, from: None })
             }
             File::Updated { path, mut hunk } => hunk.end(&path, edits),
             File::Other => {}
@@ -183,7 +186,13 @@ impl Hunk {
     fn end(&mut self, path: &str, edits: &mut Vec<Texts>) {
         let Hunk { old, new, adds } = std::mem::take(self);
         if adds {
-            edits.push(Texts { path: path.to_owned(), old: Some(old), new, everywhere: false });
+            edits.push(Texts {
+                path: path.to_owned(),
+                old: Some(old),
+                new,
+                everywhere: false,
+                from: None,
+            });
         }
     }
 }
@@ -218,9 +227,11 @@ mod tests {
         );
         check(
             "*** Update File: a.rs\n*** Move to: b/c.rs\n@@\n-b\n+c\n",
-            &[("b/c.rs", Some("b\n"), "c\n")],
+            &[("b/c.rs", Some(""), ""), ("b/c.rs", Some("b\n"), "c\n")],
         );
-        check("*** Update File: a.rs\n*** Move to: b.rs\n*** Delete File: c.rs\n", &[]);
+        let moved = "*** Update File: a.rs\n*** Move to: b.rs\n*** Delete File: c.rs\n";
+        check(moved, &[("b.rs", Some(""), "")]);
+        assert_eq!(edits(moved)[0].from.as_deref(), Some("a.rs"));
         check("*** Delete File: a\n+no\n*** Add File: b\n+yes", &[("b", None, "yes\n")]);
         check("  *** Update File: a\n\n+b\n-\n", &[("a", Some("\n\n"), "\nb\n")]);
         check("+nothing\n", &[]);
@@ -261,6 +272,7 @@ mod tests {
             old: Some(old.to_owned()),
             new: new.to_owned(),
             everywhere: false,
+            from: None,
         });
         assert_eq!(found, expected);
     }

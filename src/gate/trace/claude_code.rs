@@ -142,10 +142,10 @@ impl ClaudeCode {
 
     fn found(&self, head: &Head, texts: Texts, lines: Vec<u64>) -> Found {
         let Head { session, model, time, cwd } = head.clone();
-        let Texts { path, old, new, everywhere } = texts;
+        let Texts { path, old, new, everywhere, from } = texts;
         let agent = self.agent.to_owned();
         Found {
-            edit: TracedEdit { agent, session, model, time, cwd, path, old, new, everywhere },
+            edit: TracedEdit { agent, session, model, time, cwd, path, old, new, everywhere, from },
             lines,
         }
     }
@@ -269,7 +269,8 @@ impl Facts<'_> {
     /// `None` where the facts are not those of an edit.
     fn texts(self) -> Option<Vec<Texts>> {
         let path = self.file_path?;
-        let texts = |old, new| Texts { path: path.clone(), old, new, everywhere: false };
+        let texts =
+            |old, new| Texts { path: path.clone(), old, new, everywhere: false, from: None };
         if let Some(new) = self.new_source {
             return Some(vec![texts(self.old_source.map(|it| cell(&it)), cell(&new))]);
         }

@@ -243,7 +243,7 @@ impl Payload<'_> {
             None => part::<String>(arguments.command).map(|it| applied(&it)).unwrap_or_default(),
         };
         if let Some(folder) = &arguments.workdir {
-            edits.iter_mut().for_each(|it| it.path = below(folder, &it.path));
+            edits = edits.into_iter().map(|it| it.below(folder)).collect();
         }
         edits
     }
@@ -262,22 +262,13 @@ fn applied(text: &str) -> Vec<Texts> {
         }
         let found = apply_patch::edits(patch.text);
         edits.extend(found.into_iter().map(|texts| match &patch.folder {
-            Some(folder) => Texts { path: below(folder, &texts.path), ..texts },
+            Some(folder) => texts.below(folder),
             None => texts,
         }));
     }
     edits.extend(script::written(text));
     edits.truncate(EDITS);
     edits
-}
-
-/// A path as seen from outside of the folder that it is relative to.
-fn below(folder: &str, path: &str) -> String {
-    if super::place::is_absolute(path) {
-        path.to_owned()
-    } else {
-        format!("{}/{path}", folder.trim_end_matches('/'))
-    }
 }
 
 /// What the changes of an event say was put where.
@@ -292,11 +283,17 @@ fn changed(changes: Option<&RawValue>) -> Vec<Texts> {
             break;
         }
         let Some(change) = inner.map_or(Some(outer), |it| part(Some(it))) else { continue };
-        let path = change.move_path.unwrap_or(path);
+        let path = match change.move_path {
+            Some(target) => {
+                edits.push(Texts::moved(path, target.clone()));
+                target
+            }
+            None => path,
+        };
         match (change.unified_diff, change.content) {
             (Some(diff), _) => edits.extend(apply_patch::hunks(&path, &diff)),
             (None, Some(new)) if is_add => {
-                edits.push(Texts { path, old: None, new, everywhere: false })
+                edits.push(Texts { path, old: None, new, everywhere: false, from: None })
             }
             (None, _) => {}
         }
@@ -379,6 +376,9 @@ mod tests {
         let show = |it: &Found, mark: &str| {
             let TracedEdit { path, old, new, model, session, .. } = &it.edit;
             assert_eq!((session.as_str(), model.as_deref()), ("thread", Some("gpt-5-codex")));
+            if let Some(from) = &it.edit.from {
+                return format!("{from} to {path}|{:?}{mark}", it.lines);
+            }
             let old = old.as_deref().unwrap_or("-");
             format!("{path}|{old}|{new}|{:?}{mark}", it.lines)
         };
@@ -478,7 +478,8 @@ mod tests {
         let names = event(json!({"success": true, "changes": {"a": "update"}}));
         check(&[request.clone(), names], &["a|b\n|c\n|[0, 1, 2, 3]"]);
         let old = json!({"/r/a": {"update": {"unified_diff": diff, "move_path": "/r/m"}}, "/r/n": {"add": {"content": "n"}}});
-        check(&[event(json!({"changes": old}))], &["/r/m|b\n|d\n|[0, 1, 2]", "/r/n|-|n|[0, 1, 2]"]);
+        let edits = ["/r/a to /r/m|[0, 1, 2]", "/r/m|b\n|d\n|[0, 1, 2]", "/r/n|-|n|[0, 1, 2]"];
+        check(&[event(json!({"changes": old}))], &edits);
         let item = json!({"type": "FileChange", "id": "c", "changes": {"/r/n": {"type": "add", "content": "n"}}});
         let completed =
             json!({"type": "event_msg", "payload": {"type": "item_completed", "item": item}});

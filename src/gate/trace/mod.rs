@@ -14,6 +14,7 @@ pub mod documents;
 pub mod gemini;
 pub mod git_ai;
 pub mod messages;
+pub mod moved;
 pub mod place;
 mod script;
 mod session;
@@ -50,6 +51,8 @@ pub struct TracedEdit {
     pub new: String,
     /// It was put there wherever the old one stood.
     pub everywhere: bool,
+    /// The file came here from there, spelled as `path` is: no text was written.
+    pub from: Option<String>,
 }
 
 /// An edit, and where it stands in its file.
@@ -92,6 +95,31 @@ pub struct Texts {
     pub new: String,
     /// The old text was replaced wherever it stood.
     pub everywhere: bool,
+    /// See [`TracedEdit::from`].
+    pub from: Option<String>,
+}
+
+impl Texts {
+    /// A file that was moved.
+    fn moved(from: String, to: String) -> Texts {
+        let (old, new) = (Some(String::new()), String::new());
+        Texts { path: to, old, new, everywhere: false, from: Some(from) }
+    }
+
+    /// The same, seen from outside of the folder that its paths are relative to.
+    fn below(self, folder: &str) -> Texts {
+        let from = self.from.as_deref().map(|it| below(folder, it));
+        Texts { path: below(folder, &self.path), from, ..self }
+    }
+}
+
+/// A path as seen from outside of the folder that it is relative to.
+fn below(folder: &str, path: &str) -> String {
+    if folder.is_empty() || place::is_absolute(path) {
+        path.to_owned()
+    } else {
+        format!("{}/{path}", folder.trim_end_matches('/'))
+    }
 }
 
 /// The most calls that wait for their outcome in one reader, and the bytes of

@@ -1,5 +1,6 @@
 //! What a shell's script puts into files by its own words: a heredoc that `cat`
-//! or `tee` writes, and what `echo` or `printf` writes into a file.
+//! or `tee` writes, what `echo` or `printf` writes into a file, and the files
+//! that `mv` and `git mv` move.
 //!
 //! It is no shell. A text that a variable or a command would change stays as it
 //! is written; then it does not stand in the file, and tells nothing.
@@ -9,7 +10,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::super::told::command::{commands, is_whole, program};
-use super::{EDITS, NAME, Texts};
+use super::{EDITS, NAME, Texts, below};
 
 /// The most lines that a quote may hold.
 const QUOTED: usize = 256;
@@ -21,7 +22,7 @@ const AGAIN: usize = 2 << 20;
 /// The edits of a script, with paths as seen from its own folder.
 pub(super) fn written(script: &str) -> Vec<Texts> {
     let mut edits = Vec::new();
-    if !script.contains('>') && !script.contains("tee ") {
+    if !script.contains('>') && !script.contains("tee ") && !script.contains("mv ") {
         return edits;
     }
     let mut lines = script.split('\n');
@@ -40,13 +41,22 @@ pub(super) fn written(script: &str) -> Vec<Texts> {
                 }
                 continue;
             }
+            for (from, to) in moves(&words) {
+                edits.push(Texts::moved(below(&folder, &from), below(&folder, &to)));
+            }
             let body = heredoc(&words).map(|(end, tabs)| body(&mut lines, end, tabs));
             let Some((path, appends)) = target(&words).filter(|(path, _)| is_plain(path)) else {
                 continue;
             };
             if let Some(new) = text(&words, body) {
                 let old = appends.then(String::new);
-                edits.push(Texts { path: below(&folder, path), old, new, everywhere: false });
+                edits.push(Texts {
+                    path: below(&folder, path),
+                    old,
+                    new,
+                    everywhere: false,
+                    from: None,
+                });
             }
         }
     }
@@ -56,10 +66,12 @@ pub(super) fn written(script: &str) -> Vec<Texts> {
 static HEREDOC: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("<<"));
 static ECHO: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("echo "));
 static PRINTF: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("printf "));
+static MOVE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("mv "));
 
 /// Whether a line of a session's file may hold such a script.
 pub(super) fn may_write(line: &[u8]) -> bool {
     HEREDOC.find(line).is_some()
+        || MOVE.find(line).is_some()
         || (memchr::memchr(b'>', line).is_some()
             && (ECHO.find(line).is_some() || PRINTF.find(line).is_some()))
 }
@@ -110,6 +122,44 @@ fn body<'a>(lines: &mut impl Iterator<Item = &'a str>, end: &str, tabs: bool) ->
         text.push('\n');
     }
     text
+}
+
+/// The files and folders that a command moves, each with where to. That the
+/// last of two is a folder that is there already is not known here.
+fn moves(words: &[String]) -> Vec<(String, String)> {
+    let words = match (program(words), words.get(1).map(String::as_str)) {
+        ("mv", _) => words.get(1..),
+        ("git", Some("mv")) => words.get(2..),
+        _ => None,
+    };
+    let (mut paths, mut folder, mut options) = (Vec::new(), None, true);
+    let mut words = words.unwrap_or_default().iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        match word {
+            "--" => options = false,
+            "-t" | "--target-directory" if options => folder = words.next(),
+            _ if options && word.starts_with('-') => {
+                folder = word.strip_prefix("--target-directory=").or(folder);
+            }
+            // Redirections stand last.
+            _ if word
+                .trim_start_matches(|it: char| it.is_ascii_digit())
+                .starts_with(['>', '<', '&']) =>
+            {
+                break;
+            }
+            _ => paths.push(word),
+        }
+    }
+    let into = |folder: &str, path: &str| {
+        let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or(path);
+        format!("{}/{name}", folder.trim_end_matches('/'))
+    };
+    let last = if folder.is_none() { paths.pop() } else { None };
+    let Some(to) = folder.or(last).filter(|it| is_plain(it)) else { return Vec::new() };
+    let is_folder = folder.is_some() || paths.len() > 1 || to.ends_with('/');
+    let paths = paths.into_iter().filter(|it| is_plain(it));
+    paths.map(|it| (it.to_owned(), if is_folder { into(to, it) } else { to.to_owned() })).collect()
 }
 
 /// The file that a command writes, and whether it appends to it.
@@ -177,15 +227,6 @@ fn is_plain(path: &str) -> bool {
         && !path.contains(['$', '`', '*', '?', '\n'])
 }
 
-/// A path as seen from outside of the folder that it is relative to.
-fn below(folder: &str, path: &str) -> String {
-    if folder.is_empty() || super::place::is_absolute(path) {
-        path.to_owned()
-    } else {
-        format!("{}/{path}", folder.trim_end_matches('/'))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,7 +237,10 @@ mod tests {
         let found = written(script);
         let show = |it: &Texts| {
             let old = it.old.as_deref().unwrap_or("-");
-            format!("{}|{old}|{}", it.path, it.new)
+            match &it.from {
+                Some(from) => format!("{from} to {}", it.path),
+                None => format!("{}|{old}|{}", it.path, it.new),
+            }
         };
         assert_eq!(found.iter().map(show).collect::<Vec<_>>(), expected, "{script}");
     }
@@ -219,6 +263,22 @@ mod tests {
         check("echo 'a\nb' > a\necho c > d", &["a|-|a\nb\n", "d|-|c\n"]);
         check("printf 'x\\n\\ty\\n' > a", &["a|-|x\n\ty\n"]);
         check("printf '%s\\n' 'x %' >> a", &["a||x %\n"]);
+    }
+
+    #[test]
+    fn files_that_are_moved_are_named() {
+        check("mv a b", &["a to b"]);
+        check("cd src && git mv -f -- 'a b' ../c 2>/dev/null || true", &["src/a b to src/../c"]);
+        check("mv a b/c ./d/", &["a to ./d/a", "b/c to ./d/c"]);
+        check("mkdir d; mv -t d a b/", &["a to d/a", "b/ to d/b"]);
+        check("mv --target-directory=d a", &["a to d/a"]);
+        check("mv src/old src/new > log", &["src/old to src/new"]);
+        check("mv a b c", &["a to c/a", "b to c/b"]);
+        for script in
+            ["mv a", "mv", "mv $a b", "mv *.rs lib", "git mv", "rm a b", "mv a $b", "mv -t"]
+        {
+            check(script, &[]);
+        }
     }
 
     /// Each line opens a quote, and the next one's end is no end of it.

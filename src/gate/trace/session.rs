@@ -156,7 +156,7 @@ impl Session {
     }
 
     fn found(&self, call: &Call, texts: &Texts) -> Found {
-        let Texts { path, old, new, everywhere } = texts.clone();
+        let Texts { path, old, new, everywhere, from } = texts.clone();
         let edit = TracedEdit {
             agent: self.agent.to_owned(),
             session: self.session.clone(),
@@ -167,6 +167,7 @@ impl Session {
             old,
             new,
             everywhere,
+            from,
         };
         Found { edit, lines: call.lines.clone() }
     }

@@ -203,6 +203,7 @@ fn edit_of(result: &Value, roots: &[String]) -> Option<Texts> {
         old: text("old_text").map(str::to_owned),
         new: text("new_text")?.to_owned(),
         everywhere: false,
+        from: None,
     })
 }
 

@@ -142,9 +142,15 @@ fn of_fields(fields: &Fields<'_>, outer: Option<&str>) -> Vec<Texts> {
     }
     match (field(fields, NEW), field(fields, CONTENT)) {
         (Some(new), _) => {
-            vec![Texts { path, old: field(fields, OLD), new, everywhere: is_everywhere(fields) }]
+            vec![Texts {
+                path,
+                old: field(fields, OLD),
+                new,
+                everywhere: is_everywhere(fields),
+                from: None,
+            }]
         }
-        (None, Some(new)) => vec![Texts { path, old: None, new, everywhere: false }],
+        (None, Some(new)) => vec![Texts { path, old: None, new, everywhere: false, from: None }],
         (None, None) => Vec::new(),
     }
 }
@@ -167,9 +173,13 @@ pub fn in_text(text: &str) -> Vec<Texts> {
             let path = element(call, "path").map(|(path, _)| path.trim().to_owned());
             let Some(path) = path.filter(|it| (1..=NAME).contains(&it.len())) else { continue };
             match (inner("content"), inner("diff")) {
-                (Some(new), _) => {
-                    edits.push(Texts { path, old: None, new: new.to_owned(), everywhere: false })
-                }
+                (Some(new), _) => edits.push(Texts {
+                    path,
+                    old: None,
+                    new: new.to_owned(),
+                    everywhere: false,
+                    from: None,
+                }),
                 (None, Some(diff)) => edits.extend(search_replace(&path, diff)),
                 (None, None) => {}
             }
@@ -203,7 +213,13 @@ fn search_replace(path: &str, diff: &str) -> Vec<Texts> {
             }
             Some(_) if marker.len() > 7 && plain == "REPLACE" => {
                 let (old, new) = (std::mem::take(&mut old), std::mem::take(&mut new));
-                edits.push(Texts { path: path.to_owned(), old: Some(old), new, everywhere: false });
+                edits.push(Texts {
+                    path: path.to_owned(),
+                    old: Some(old),
+                    new,
+                    everywhere: false,
+                    from: None,
+                });
                 side = None;
                 if edits.len() >= EDITS {
                     break;

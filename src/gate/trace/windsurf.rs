@@ -59,7 +59,8 @@ impl Reader for Windsurf {
         let failed = matches!(parsed.status.as_deref(), Some("error" | "canceled" | "cancelled"));
         if let (Some(path), Some(new), false) = (action.path, action.new_content, refused || failed)
         {
-            let texts = Texts { path, old: action.original_content, new, everywhere: false };
+            let texts =
+                Texts { path, old: action.original_content, new, everywhere: false, from: None };
             self.0.call(None, at, None, vec![texts], found);
         }
         Ok(())
