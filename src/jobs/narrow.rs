@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::adapters::fs;
 use crate::adapters::git::{Detail, Revisions, Start};
 use crate::gate::approval::withdrawn;
 use crate::gate::attribution::detect_all;
@@ -35,12 +36,13 @@ pub struct Signed {
 }
 
 /// How a person lets their key be used.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Consent<'a> {
     /// They ask for it now, perhaps with this key.
     Asked(Option<&'a Path>),
-    /// They said so before, in this clone's configuration.
-    Configured,
+    /// They said so before, in this clone's configuration. What tells them to
+    /// touch a security key, if they can be told.
+    Configured(Option<&'a dyn Fn()>),
 }
 
 /// Signs what is recorded of the commits that the target does not have.
@@ -59,7 +61,13 @@ pub fn sign(
 
 /// Signs what is recorded of the commit that was just made, where git config
 /// `countersign.signAttribution` asks for it and the policy makes something of it.
-pub fn sign_new(world: &World, surroundings: &Surroundings) -> Result<Signed, Error> {
+/// `touch` tells a person to touch their security key; it is not called where
+/// nobody reads what it says, or where git makes many commits in a row.
+pub fn sign_new(
+    world: &World,
+    surroundings: &Surroundings,
+    touch: &dyn Fn(),
+) -> Result<Signed, Error> {
     let wanted = is_wanted(world)?;
     let Some(commit) = world.git.layout().head.as_ref().filter(|_| wanted) else {
         return Ok(Signed::default());
@@ -70,7 +78,11 @@ pub fn sign_new(world: &World, surroundings: &Surroundings) -> Result<Signed, Er
     }
     let revisions = Revisions { from: vec![commit.clone()], alone: true, ..Revisions::default() };
     let commits = world.git.commits(&revisions)?;
-    sign_commits(world, &trusted, &commits, Consent::Configured, surroundings)
+    let replays = ["rebase-merge", "rebase-apply", "sequencer"]
+        .iter()
+        .any(|it| fs::stands(&world.git.layout().git_dir.join(it)));
+    let touch = (world.env.stderr_is_terminal && !replays).then_some(touch);
+    sign_commits(world, &trusted, &commits, Consent::Configured(touch), surroundings)
 }
 
 /// Whether this clone's configuration asks for it.

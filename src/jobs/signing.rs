@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::adapters::env;
 use crate::adapters::signature::{self, KeySource};
 use crate::adapters::store::Unpublished;
-use crate::gate::approval::{Reason, in_force, revocations, signatory, unknown};
+use crate::gate::approval::{Reason, in_force, present, revocations, signatory, unknown};
 use crate::gate::change::{Change, Oid};
-use crate::gate::policy::{Person, PersonKind, Policy};
-use crate::gate::record::{Body, Content, Record, Signer, SshSignature};
+use crate::gate::policy::{Person, PersonKind, Policy, Presence};
+use crate::gate::record::{Body, Content, Record, SignatureState, Signer, SshSignature};
 
 use super::ambient::Surroundings;
 use super::judgement::catalogue;
@@ -54,7 +54,7 @@ impl Hand {
     ) -> Result<Hand, Error> {
         let given = match consent {
             Consent::Asked(given) => given,
-            Consent::Configured => None,
+            Consent::Configured(_) => None,
         };
         if let Some(mark) = surroundings.marks(&catalogue(policy)).first() {
             return Err(Error::usage(format!(
@@ -73,6 +73,16 @@ impl Hand {
         let signature = signature::signature_to_come(&key)?.accepted_at(world.env.now);
         let person = owner(policy, &signature, &key)?;
         let terminal = terminal && world.env.stderr_is_terminal;
+        if let Consent::Configured(touch) = consent
+            && signature.flags.is_some()
+        {
+            let Some(touch) = touch else {
+                return Err(Error::usage(
+                    "a security key would have to be touched, and nobody is there to be told",
+                ));
+            };
+            touch();
+        }
         let fingerprint = signature.fingerprint.clone();
         Ok(Hand { person: person.name.clone(), fingerprint, signature, key, terminal })
     }
@@ -94,6 +104,12 @@ impl Hand {
         let (record, bytes) = Record::write(body).map_err(internal)?;
         let namespace = record.record_type().namespace();
         let signature = signature::sign(&bytes, &namespace, &self.key, self.terminal)?;
+        if let SignatureState::Good(good) =
+            signature::verify(&bytes, signature.as_bytes(), &namespace)
+        {
+            let refused = |reason: Reason| Error::new(ErrorKind::Policy, reason);
+            present(&good, &trusted.policy, Presence::None).map_err(refused)?;
+        }
         let unpublished =
             Unpublished { id: record.id.clone(), bytes, signature: Some(signature.into_bytes()) };
         ledger(world, trusted).append(&[unpublished], world.env.now)?;

@@ -302,6 +302,7 @@ const COUNTERPARTS: &[&str] = &[
     "what_the_ledger_took_in_time_outlives_its_certificate",
     "the_genuine_one_counts",
     "the_genuine_one_narrows_on_every_machine",
+    "a_hook_waits_for_no_touch_that_nobody_is_told_of",
     "only_what_an_assisted_commit_touched_is_assisted",
     "the_named_commands_lead_from_a_shallow_clone_of_one_branch_to_the_verdict",
     "what_the_trusted_remote_has_already_is_not_judged_again",

@@ -595,6 +595,12 @@ fn waivers_lift_one_rule_for_a_while() {
     check(scene().waived_with("bo", |it| it.content.files[0].new = None), ASKED);
     check(scene().waived_with("bo", |it| it.content.files.clear()), ASKED);
     check(scene().waived_with("bo", |_| {}).withdrawn_by("bo"), ASKED);
+    // The policy says that this key's signatures always show a touch.
+    let touched = |it: &mut Scene| {
+        let bo = it.policy.people.get_mut("bo").unwrap();
+        bo.keys[0].presence = countersign::gate::policy::Presence::Touch;
+    };
+    check(scene().waived_with("bo", |_| {}).with(touched), ASKED);
     check(Scene::new(&rules("never = [\"seniors\"]\n")).waived_with("bo", |_| {}), ASKED);
     check(Scene::new(SENIORS).waived_with("bo", |_| {}), ASKED);
     // What asks for no record itself can be waived too; a denial cannot.

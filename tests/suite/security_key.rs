@@ -108,6 +108,70 @@ pub(crate) fn with_flags(armoured: &str, flags: u8) -> String {
     armour(&blob)
 }
 
+/// What the stand-in hands to the test below.
+const SIGNS: &str = "SUITE_SIGNS";
+const NAMESPACE: &str = "SUITE_NAMESPACE";
+const FLAGS: &str = "SUITE_FLAGS";
+
+/// A program called `ssh-keygen` that signs with [`SecurityKey::ed25519`] and
+/// keeps what it was called with.
+#[cfg(unix)]
+pub(crate) struct StandIn {
+    folder: tempfile::TempDir,
+}
+
+#[cfg(unix)]
+impl StandIn {
+    /// `flags`: what the key sees when it signs.
+    pub(crate) fn new(flags: u8) -> StandIn {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let suite = std::env::current_exe().unwrap();
+        let script = format!(
+            "#!/bin/sh\nprintf '<%s>' \"$@\" >> '{here}/calls'\nprevious=\nfor word; do\n  \
+             if [ \"$previous\" = -n ]; then namespace=$word; fi\n  previous=$word\ndone\n\
+             {SIGNS}=$word {NAMESPACE}=$namespace {FLAGS}={flags} exec '{suite}' \
+             --exact security_key::the_stand_in_signs >/dev/null\n",
+            here = folder.path().display(),
+            suite = suite.display(),
+        );
+        let program = folder.path().join("ssh-keygen");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::write(folder.path().join("key.pub"), SecurityKey::ed25519().public_line())
+            .unwrap();
+        StandIn { folder }
+    }
+
+    /// The file of the key's public half.
+    pub(crate) fn key(&self) -> String {
+        self.folder.path().join("key.pub").to_str().unwrap().to_owned()
+    }
+
+    /// A `PATH` on which it comes first.
+    pub(crate) fn path(&self) -> std::ffi::OsString {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = [self.folder.path().to_owned()].into_iter();
+        std::env::join_paths(folders.chain(std::env::split_paths(&path))).unwrap()
+    }
+
+    /// The words of all its calls, each word in brackets.
+    pub(crate) fn calls(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("calls")).unwrap_or_default()
+    }
+}
+
+/// Signs in the stand-in's place, where it says so; of itself it tests nothing.
+#[test]
+fn the_stand_in_signs() {
+    let Ok(file) = std::env::var(SIGNS) else { return };
+    let word = |name| std::env::var(name).unwrap();
+    let message = std::fs::read(&file).unwrap();
+    let flags = word(FLAGS).parse().unwrap();
+    let signature = SecurityKey::ed25519().sign(flags, 1, &word(NAMESPACE), &message);
+    std::fs::write(format!("{file}.sig"), signature).unwrap();
+}
+
 /// The hub where bo's one key is this one, and a rule asks for this presence.
 fn hub(key: &SecurityKey, presence: &str) -> Option<Hub> {
     let line = key.public_line();

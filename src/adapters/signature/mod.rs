@@ -6,12 +6,14 @@
 //! Format: <https://github.com/openssh/openssh-portable/blob/master/PROTOCOL.sshsig>.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use certificate::Certified;
 use ssh_key::{Algorithm, HashAlg, PrivateKey, PublicKey, SshSig};
 
 use super::fs::{self, FsError};
-use super::process::{Call, ProcessError};
+use super::process::{Call, Output, ProcessError};
+use super::supervise::{self, Ended, Limits};
 use crate::gate::policy::{Person, PersonKind, Policy};
 use crate::gate::record::{Certificate, RecordType, SignatureState, SshSignature};
 
@@ -19,6 +21,10 @@ mod certificate;
 
 /// The most bytes that a signature or a key file may have.
 const MAX_SIGNATURE: usize = 64 << 10;
+
+/// How long a signature may take where nobody is asked: a security key that is
+/// not touched, or an agent that waits for somebody's word, holds nothing up.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The namespace that git signs commits under.
 const GIT_NAMESPACE: &str = "git";
@@ -190,7 +196,8 @@ fn public_key(key: &KeySource) -> Result<Public, SignatureError> {
 
 /// Signs bytes under a namespace and returns the armoured SSHSIG, which was
 /// verified before it is returned. With a terminal, ssh-keygen may ask there
-/// for a passphrase, a PIN or a touch; without one it asks nobody.
+/// for a passphrase, a PIN or a touch; without one it asks nobody, also not at
+/// a terminal that it finds by itself, and waits for half a minute at most.
 pub fn sign(
     bytes: &[u8],
     namespace: &str,
@@ -202,6 +209,10 @@ pub fn sign(
     fs::write_atomically(&file, bytes, 0o600)?;
     let mut call =
         Call::new("ssh-keygen", folder.path()).args(["-q", "-Y", "sign", "-n", namespace]);
+    if !terminal {
+        // It would open the controlling terminal, whatever its standard input is.
+        call = call.args(["-P", ""]).env("SSH_ASKPASS_REQUIRE", "never");
+    }
     match key {
         KeySource::File(path) => call = call.arg("-f").arg(path),
         KeySource::Agent(line) => {
@@ -217,10 +228,7 @@ pub fn sign(
             return Err(refused("it said why above".to_owned()));
         }
     } else {
-        let output = call.env("SSH_ASKPASS_REQUIRE", "never").run()?;
-        if !output.success() {
-            return Err(refused(output.complaint()));
-        }
+        unattended(&call, PATIENCE)?.map_err(refused)?;
     }
     let signature = fs::read(&folder.path().join("record.sig"), MAX_SIGNATURE as u64)?
         .ok_or_else(|| refused("it wrote no signature".to_owned()))?;
@@ -237,6 +245,28 @@ pub fn sign(
         SignatureState::Bad(why) => Err(does_not_hold(why)),
         SignatureState::Unsigned => Err(does_not_hold("it is empty".to_owned())),
     }
+}
+
+/// Runs a call that nobody watches; `Ok(Err)`: why it did not succeed.
+fn unattended(call: &Call, timeout: Duration) -> Result<Result<(), String>, ProcessError> {
+    let (send, said) = std::sync::mpsc::channel();
+    let interrupted = supervise::interruption();
+    let limits = Limits { timeout, interrupted: &interrupted };
+    let supervised = supervise::supervise(call, limits, move |bytes| {
+        send.send(bytes.to_vec()).ok();
+    })?;
+    let complaint = || {
+        Output { code: None, stdout: Vec::new(), stderr: said.iter().flatten().collect() }
+            .complaint()
+    };
+    Ok(match supervised.ended {
+        Ended::Exited(0) => Ok(()),
+        Ended::Exited(_) | Ended::Killed(_) => Err(complaint()),
+        Ended::TimedOut => {
+            Err(format!("nobody touched or unlocked it within {} seconds", timeout.as_secs()))
+        }
+        Ended::Interrupted => Err("it was interrupted".to_owned()),
+    })
 }
 
 /// Verifies an armoured SSHSIG over bytes, under exactly this namespace.
@@ -387,6 +417,19 @@ mod tests {
                 "{text:.80}"
             );
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn who_is_not_touched_in_time_signs_nothing() {
+        let folder = fs::scratch_folder().expect("a scratch folder");
+        let run = |script: &str, limit| {
+            unattended(&Call::new("sh", folder.path()).args(["-c", script]), limit).expect("runs")
+        };
+        let why = run("exec sleep 600", Duration::from_millis(50)).expect_err("no touch");
+        assert_eq!(why, "nobody touched or unlocked it within 0 seconds");
+        assert_eq!(run("echo no >&2; echo key; exit 3", PATIENCE), Err("no; key".to_owned()));
+        assert_eq!(run("true", PATIENCE), Ok(()));
     }
 
     #[test]

@@ -53,7 +53,10 @@ fn serve(context: &Context, arguments: &args::Hook, input: &[u8]) -> Result<Exit
             let surroundings = Surroundings::read(&context.env);
             let world = World::open_in_hook(&context.env)?;
             post_commit::post_commit(&world, &surroundings)?;
-            if let Err(error) = narrow::sign_new(&world, &surroundings) {
+            let touch = || {
+                context.output.note("touch your security key: it signs which lines an agent wrote")
+            };
+            if let Err(error) = narrow::sign_new(&world, &surroundings, &touch) {
                 let why = printable(&error.chain());
                 context.output.note(&format!(
                     "which lines an agent wrote was not signed ({why}); again: `countersign ledger sync --sign`"

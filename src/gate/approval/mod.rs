@@ -23,7 +23,7 @@ mod tests;
 pub use carry::{Obstacle, Proofs, attribute_folders, landed, question, unmoved};
 pub use content::{Cover, counts_whole, covers, delta};
 pub use people::{Involved, Part, involved, unproven_author};
-pub use signatory::{grants, in_force, revocations, signatory, unknown};
+pub use signatory::{grants, in_force, present, revocations, signatory, unknown};
 
 /// How far a signer's clock may be ahead of ours, in seconds, before `max_age`
 /// stops believing it.
@@ -269,7 +269,7 @@ fn refuse(
     if !situation.policy.humans(from).contains(person.name.as_str()) {
         return Err(Reason::NotAsked { person: person.name.clone(), from: from.join(", ") });
     }
-    present(signed, situation.policy, asked.approval.presence)?;
+    present(good_signature(signed)?, situation.policy, asked.approval.presence)?;
     young_enough(signed, judgement.by.at, asked.approval, situation)?;
     if asked.approval.carry == Carry::Never && judgement.content.head != situation.change.head {
         return Err(Reason::OtherHead(judgement.content.head.clone()));
@@ -311,6 +311,16 @@ pub fn signer<'p>(
     Ok(person)
 }
 
+/// Whether the record's signature is a person's that may allow something.
+fn counts(
+    signed: &SignedRecord,
+    policy: &Policy,
+    ledger_cuts: &BTreeMap<Oid, Answer<BTreeSet<String>>>,
+) -> Result<(), Reason> {
+    signer(signed, policy, ledger_cuts)?;
+    present(good_signature(signed)?, policy, Presence::None)
+}
+
 /// Returns the ids of the records that were taken back by the person who made
 /// them. What restricts (a rejection) is lifted only by a key that counts;
 /// what allows falls by any key of that person, a revoked one too.
@@ -338,7 +348,7 @@ pub fn withdrawn(
             withdrawals.iter().any(|withdrawal| {
                 owner(withdrawal).is_some()
                     && owner(withdrawal) == owner(signed)
-                    && (!restricts || signer(withdrawal, policy, ledger_cuts).is_ok())
+                    && (!restricts || counts(withdrawal, policy, ledger_cuts).is_ok())
             })
         });
         if taken_back {
@@ -442,23 +452,6 @@ fn good_signature(signed: &SignedRecord) -> Result<&SshSignature, Reason> {
             signed: signature.fingerprint.clone(),
         }),
         Some(_) | None => Ok(signature),
-    }
-}
-
-/// The flags byte is signed by the security key itself; a plain key proves
-/// no presence, whatever the policy says of it.
-fn present(signed: &SignedRecord, policy: &Policy, asked: Presence) -> Result<(), Reason> {
-    let SignatureState::Good(signature) = &signed.signature else { return Err(Reason::Unsigned) };
-    let promised = signatory(policy, signature).map_or(Presence::None, |(_, key)| key.presence);
-    let flags = signature.flags.unwrap_or(0);
-    match asked.max(promised) {
-        Presence::Touch if flags & 0x01 == 0 => {
-            Err(Reason::NoPresence("a touch of a security key"))
-        }
-        Presence::Pin if flags & 0x04 == 0 => {
-            Err(Reason::NoPresence("a security key's PIN or fingerprint"))
-        }
-        Presence::None | Presence::Touch | Presence::Pin => Ok(()),
     }
 }
 

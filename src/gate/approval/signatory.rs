@@ -2,7 +2,7 @@
 //! an authority of the policy gave for it.
 
 use super::super::change::printable;
-use super::super::policy::{Key, Person, Policy, Revoked};
+use super::super::policy::{Key, Person, Policy, Presence, Revoked};
 use super::super::record::{Certificate, SshSignature};
 use super::super::time::Timestamp;
 use super::Reason;
@@ -47,12 +47,32 @@ pub fn revocations<'p>(
         .filter(move |it| it.key == signature.fingerprint || Some(it.key.as_str()) == authority)
 }
 
+/// Whether a signature shows the presence that is asked for, and the one that
+/// the policy says this key always shows. The flags byte is signed by the
+/// security key itself; a plain key proves no presence, whatever the policy
+/// says of it.
+pub fn present(signature: &SshSignature, policy: &Policy, asked: Presence) -> Result<(), Reason> {
+    let promised = signatory(policy, signature).map_or(Presence::None, |(_, key)| key.presence);
+    let flags = signature.flags.unwrap_or(0);
+    match asked.max(promised) {
+        Presence::Touch if flags & 0x01 == 0 => {
+            Err(Reason::NoPresence("a touch of a security key"))
+        }
+        Presence::Pin if flags & 0x04 == 0 => {
+            Err(Reason::NoPresence("a security key's PIN or fingerprint"))
+        }
+        Presence::None | Presence::Touch | Presence::Pin => Ok(()),
+    }
+}
+
 /// Returns whose signature it is where it also grants something, with nothing
-/// to look up in a ledger: it is not revoked, and its certificate is valid.
+/// to look up in a ledger: it is not revoked, its certificate is valid, and it
+/// shows the presence that the policy says the key always shows.
 pub fn grants<'p>(policy: &'p Policy, signature: &SshSignature) -> Option<&'p Person> {
     let (person, _) = signatory(policy, signature)?;
     let stands =
         revocations(policy, signature).next().is_none() && in_force(signature, None).is_ok();
+    let stands = stands && present(signature, policy, Presence::None).is_ok();
     stands.then_some(person)
 }
 
@@ -173,6 +193,25 @@ mod tests {
             None,
             "its certificate lasts for a while, and when it was made was not looked at",
         );
+    }
+
+    #[test]
+    fn what_the_policy_says_a_key_shows_it_has_to_show() {
+        let check = |promised: Presence, flags: Option<u8>, expected: bool| {
+            let mut policy = policy();
+            for person in policy.people.values_mut() {
+                person.keys.iter_mut().for_each(|key| key.presence = promised);
+            }
+            let signature = SshSignature { flags, ..certified(&["ana@example.com"]) };
+            assert_eq!(grants(&policy, &signature).is_some(), expected, "{promised:?} {flags:?}");
+        };
+        check(Presence::None, None, true);
+        check(Presence::None, Some(0x00), true);
+        check(Presence::Touch, None, false);
+        check(Presence::Touch, Some(0x00), false);
+        check(Presence::Touch, Some(0x01), true);
+        check(Presence::Pin, Some(0x01), false);
+        check(Presence::Pin, Some(0x05), true);
     }
 
     #[test]

@@ -2,13 +2,13 @@
 
 use super::Outcome;
 use super::approvals::Prepared;
-use crate::gate::approval::{Reason, Situation, bound, counts_whole, human, signer};
+use crate::gate::approval::{Reason, Situation, bound, counts_whole, human, present, signer};
 use crate::gate::change::{RepoPath, printable};
 use crate::gate::debt::waived_at;
 use crate::gate::evidence::Evidence;
 use crate::gate::obligation::{Case, Obligation, POLICY_CHANGE};
-use crate::gate::policy::WaiverRule;
-use crate::gate::record::{Body, SignedRecord, Waiver};
+use crate::gate::policy::{Presence, WaiverRule};
+use crate::gate::record::{Body, SignatureState, SignedRecord, Waiver};
 use crate::gate::time::{Timestamp, write_length};
 use crate::gate::verdict::{Code, State};
 
@@ -118,6 +118,9 @@ fn in_force(
     }
     let person = signer(signed, case.policy, situation.ledger_cuts)?;
     human(person)?;
+    if let SignatureState::Good(signature) = &signed.signature {
+        present(signature, case.policy, Presence::None)?;
+    }
     bound(&waiver.content, situation)?;
     if !rule.from.iter().any(|group| case.policy.is_member(&person.name, group)) {
         let from = rule.from.join(", ");

@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::scene::{Forged, edited, files_of};
 use crate::blame::record_claude_code;
 use crate::fixture::{TestRepo, is_below_an_agent};
+#[cfg(unix)]
+use crate::security_key::{SecurityKey, StandIn, with_flags};
 use crate::shop::{Said, countersign, key_of, make_key, sync, world};
 
 const POLICY: &str = r#"
@@ -47,11 +49,16 @@ struct Scene {
 
 impl Scene {
     fn open(message: &str) -> Option<Scene> {
+        Scene::open_with(message, &|it| it)
+    }
+
+    /// The same with something changed in the policy.
+    fn open_with(message: &str, change: &dyn Fn(String) -> String) -> Option<Scene> {
         if is_below_an_agent() {
             return None;
         }
         let ana = TestRepo::new();
-        let text = policy(&ana, &|it| it)?;
+        let text = policy(&ana, change)?;
         ana.git(&["config", "user.name", "ana"]);
         ana.git(&["config", "user.email", "ana@example.com"]);
         ana.write("countersign.toml", text).write("src/a.rs", BEFORE).commit("ana", "begin");
@@ -421,4 +428,108 @@ fn said_as_json() {
     let without = scene.ana.countersign(&["ledger", "sync", "--format", "json"]);
     let said: Value = serde_json::from_slice(&without.stdout).unwrap();
     assert_eq!(said.get("signed"), None);
+}
+
+/// The scene where ana's one key is a security key; `promise` is what the
+/// policy says of it.
+#[cfg(unix)]
+fn with_security_key(promise: &str) -> Option<Scene> {
+    let line = SecurityKey::ed25519().public_line();
+    let row = format!("keys = [{{ key = \"{}\"{promise} }}]", line.trim());
+    Scene::open_with("Work", &|text| {
+        let start = text.find("[people.ana]").unwrap();
+        let start = start + text[start..].find("keys = ").unwrap();
+        let end = start + text[start..].find('\n').unwrap();
+        format!("{}{row}{}", &text[..start], &text[end..])
+    })
+}
+
+/// Signs with the stand-in, and tells what was said.
+#[cfg(unix)]
+fn sync_signed(scene: &Scene, stand_in: &StandIn) -> Said {
+    let words = ["ledger", "sync", "--sign", "--key", &stand_in.key()];
+    let mut command = scene.ana.countersign_command(&words);
+    Said::new(&command.env("PATH", stand_in.path()).output().unwrap())
+}
+
+#[test]
+#[cfg(unix)]
+fn a_security_key_narrows_with_the_presence_that_the_policy_says_it_shows() {
+    const TOUCH: &str = ", presence = \"touch\"";
+    const PIN: &str = ", presence = \"pin\"";
+    for (promise, flags, refused) in [
+        ("", 0x00, None),
+        (PIN, 0x05, None),
+        (TOUCH, 0x00, Some("it is signed without a touch of a security key")),
+        (PIN, 0x01, Some("it is signed without a security key's PIN or fingerprint")),
+    ] {
+        let Some(scene) = with_security_key(promise) else { return };
+        let said = sync_signed(&scene, &StandIn::new(flags));
+        assert_eq!(said.passes(), refused.is_none(), "{}", said.text);
+        assert!(said.text.contains(refused.unwrap_or_default()), "{}", said.text);
+        scene.check(if refused.is_some() { WHOLE } else { NARROW });
+    }
+    let Some(mut scene) = with_security_key(TOUCH) else { return };
+    let stand_in = StandIn::new(0x01);
+    let said = sync_signed(&scene, &stand_in);
+    assert!(said.passes(), "{}", said.text);
+    scene.check(NARROW);
+    scene.genuine = Some(scene.published());
+    scene.ana.git(&["update-ref", "-d", "refs/remotes/origin/countersign-ledger"]);
+    // Past our own program: not touched, and flags that the key did not sign.
+    let record = scene.record();
+    let key = SecurityKey::ed25519();
+    let of = |flags| key.sign(flags, 9, "countersign-attribution-v1", &record.bytes);
+    let forged = |text: String| Forged { signature: Some(text.into_bytes()), ..record.clone() };
+    scene.replaced_by(&forged(of(0x01)), NARROW);
+    scene.replaced_by(&forged(of(0x00)), WHOLE);
+    scene.replaced_by(&forged(with_flags(&of(0x00), 0x01)), WHOLE);
+    // Stock ssh-keygen agrees that it is ana's.
+    let (sig, people) = (scene.ana.path().join("r.sig"), scene.ana.path().join("people"));
+    std::fs::write(&sig, record.signature.as_ref().unwrap()).unwrap();
+    std::fs::write(&people, format!("ana {}", key.public_line())).unwrap();
+    let mut verify = scene.ana.command("ssh-keygen");
+    verify.args(["-Y", "verify", "-I", "ana", "-n", "countersign-attribution-v1", "-f"]);
+    verify.arg(&people).arg("-s").arg(&sig);
+    assert!(crate::fixture::feed(verify, &record.bytes).status.success());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_hook_waits_for_no_touch_that_nobody_is_told_of() {
+    let Some(scene) = with_security_key(", presence = \"touch\"") else { return };
+    let (ana, stand_in) = (&scene.ana, StandIn::new(0x01));
+    ana.git(&["config", "user.signingkey", &stand_in.key()]);
+    ana.git(&["config", "countersign.signAttribution", "true"]);
+    let git = |words: &[&str]| {
+        let mut command = ana.git_command(words);
+        command.env("PATH", stand_in.path());
+        command
+    };
+    let message = format!("Reworded\n\n{TRAILER}");
+    let amend = ["commit", "-q", "--amend", "-m", &message];
+    let said = Said::new(&git(&amend).output().unwrap());
+    assert!(said.passes(), "{}", said.text);
+    let note = "which lines an agent wrote was not signed (a security key would have to be touched, and nobody is there to be told); again: `countersign ledger sync --sign`";
+    assert!(said.text.contains(note), "{}", said.text);
+    scene.check(WHOLE);
+    let pushed = Said::new(&git(&["push", "-q", "origin", "work"]).output().unwrap());
+    assert!(pushed.passes(), "{}", pushed.text);
+    assert_eq!(stand_in.calls(), "");
+
+    // Where somebody reads it they are told, and the key is touched.
+    let (status, text) = crate::terminal::Terminal::start(git(&amend), 100, 30).end();
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("touch your security key"), "{text}");
+    scene.check(NARROW);
+    assert!(stand_in.calls().contains("<-P><>"), "{}", stand_in.calls());
+    assert_eq!(stand_in.calls().matches("<sign>").count(), 1);
+    // git makes commits in a row: no touch for each.
+    ana.git(&["checkout", "-q", "-b", "base", "origin/main"]);
+    ana.write("b", "1\n").commit("bo", "Elsewhere");
+    let rebase = git(&["rebase", "-q", "base", "work"]);
+    let (status, text) = crate::terminal::Terminal::start(rebase, 100, 30).end();
+    assert_eq!(status, Some(0), "{text}");
+    assert_eq!(stand_in.calls().matches("<sign>").count(), 1);
+    scene.check(WHOLE);
 }
