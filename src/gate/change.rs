@@ -24,6 +24,19 @@ impl Oid {
         hex.then_some(Oid { digits, length: length as u8 })
     }
 
+    /// Writes a raw id (20 or 32 bytes, as trees and packs hold it) in digits.
+    pub fn from_raw(id: &[u8]) -> Option<Oid> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        if !matches!(id.len(), 20 | 32) {
+            return None;
+        }
+        let mut digits = [0; 64];
+        for (two, byte) in digits.chunks_exact_mut(2).zip(id) {
+            two.copy_from_slice(&[byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)]));
+        }
+        Some(Oid { digits, length: id.len() as u8 * 2 })
+    }
+
     /// Returns the whole id.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(self.as_bytes()).expect("digits and letters are UTF-8")

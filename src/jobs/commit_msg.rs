@@ -104,6 +104,7 @@ pub fn commit_msg(
     };
     let pending = world.marks.pending()?;
     let known = pending.as_ref().and_then(|pending| staged_of_this_run(world, pending));
+    let signs = pending.as_ref().is_none_or(|pending| pending.signs);
     let (marks, lines) = match &pending {
         Some(pending) => (pending.signals.clone(), pending.lines.clone()),
         None => (surroundings.marks(&catalogue(policy)), Vec::new()),
@@ -140,6 +141,14 @@ pub fn commit_msg(
     }
     let seen = signals(world, policy, &message, &marks)?;
     let newly_assisted = marks.is_empty() && seen.iter().any(Signal::assists);
+    // What stands in the message, the commit itself holds: only what was seen
+    // beside it would have to be bound to the commit.
+    let beside = signs
+        || !(marks.is_empty() && lines.is_empty() && written.is_empty())
+        || !surroundings.marks(Catalogue::built_in()).is_empty();
+    if known.is_some() && !beside {
+        settle(world);
+    }
     let judgement = judge(world, &trusted, message, seen, &lines, &written, known)?;
     Ok(Some(JudgedMessage { judgement, newly_assisted }))
 }
@@ -150,6 +159,16 @@ fn staged_of_this_run(world: &World, pending: &Pending) -> Option<Change> {
     let same_run = pending.process? == ancestors::parent_process()?;
     let index = fs::stamp(&world.git.layout().index).filter(|_| same_run)?;
     pending.staged.as_ref()?.change(&pending.tree, &index)
+}
+
+/// Leaves nothing to do for post-commit of this run of git.
+fn settle(world: &World) {
+    let layout = world.git.layout();
+    if let Some(run) = ancestors::parent_process()
+        && layout.git_dir == layout.common_dir
+    {
+        world.marks.settle(run).ok();
+    }
 }
 
 /// What git's comments begin with; `None`: git chooses.

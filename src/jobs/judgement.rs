@@ -134,7 +134,7 @@ impl Question<'_> {
     ) -> Result<Judgement, Error> {
         let change = world.git.change(start, head, self.detail())?;
         let catalogue = catalogue(&self.trusted.policy);
-        let mut signals = detect_all(&catalogue, &change.commits);
+        let mut signals = detect(&catalogue, &change.commits);
         let mut sources = vec!["commits".to_owned()];
         if !self.server && add_kept_marks(world, &mut signals)? {
             sources.push("environment".to_owned());
@@ -308,6 +308,23 @@ pub fn catalogue(policy: &Policy) -> std::borrow::Cow<'static, Catalogue> {
     } else {
         std::borrow::Cow::Owned(built_in.extended(&policy.agents))
     }
+}
+
+/// As many commits are worth a second thread.
+const MANY: usize = 1000;
+
+/// The marks on each commit of a change, in its order.
+fn detect(catalogue: &Catalogue, commits: &[Commit]) -> Vec<(Oid, Vec<Signal>)> {
+    if commits.len() < MANY {
+        return detect_all(catalogue, commits);
+    }
+    let (here, there) = commits.split_at(commits.len() / 2);
+    std::thread::scope(|scope| {
+        let there = scope.spawn(|| detect_all(catalogue, there));
+        let mut signals = detect_all(catalogue, here);
+        signals.extend(there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        signals
+    })
 }
 
 fn of_session(marks: &[Signal]) -> bool {

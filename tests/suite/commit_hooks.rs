@@ -116,17 +116,22 @@ fn post_commit_starts_only_where_something_is_left_to_do() {
     }
     let repo = prepared(&FORBID.replace("forbid", "allow"));
     let noted = note_post_commit(&repo);
-    let commit = |words: &[&str]| {
+    let commit_by = |agent: Option<&str>, words: &[&str]| {
         std::fs::remove_file(&noted).ok();
         let words = [&["commit", "-q", "--allow-empty", "-m", "Tidy"], words].concat();
-        let output = repo.git_command(&words).output().unwrap();
+        let mut command = repo.git_command(&words);
+        command.envs(agent.map(|variable| (variable, "1")));
+        let output = command.output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         noted.exists()
     };
+    let commit = |words: &[&str]| commit_by(None, words);
     assert!(!commit(&[]), "pre-commit and commit-msg saw it all");
     assert!(!commit(&[]), "nor the next time");
     assert!(commit(&["--no-verify"]), "nobody saw it");
-    assert!(commit(&["-m", "Assisted-by: claude-code"]), "marks are bound to the commit");
+    assert!(!commit(&["-m", "Assisted-by: claude-code"]), "the commit itself says so");
+    assert!(commit_by(Some("CLAUDECODE"), &[]), "marks are bound to the commit");
+    assert!(commit_by(Some("CLAUDECODE"), &["-m", "Assisted-by: claude-code"]), "these as well");
     // What another run of git settled says nothing.
     let settled = repo.path().join(".git/countersign/settled");
     for other in ["1 1\n", "", "nonsense\n", "1\n"] {

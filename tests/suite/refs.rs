@@ -101,3 +101,61 @@ fn what_is_odd_is_left_to_git() {
     git.look_up(std::slice::from_ref(&broken)).unwrap_or_else(|error| panic!("{error}"));
     assert!(git.reference(&broken).is_err(), "git cannot read it either");
 }
+
+/// Asks which commit a word names, and git for it.
+#[track_caller]
+fn check_words(repo: &TestRepo, words: &[&str]) {
+    let git = repo.open();
+    for word in words {
+        let asked = format!("{word}^{{commit}}");
+        let command = ["rev-parse", "--verify", "-q", "--end-of-options", &asked];
+        let output = repo.git_command(&command).output().expect("git runs");
+        let told = String::from_utf8(output.stdout).expect("ids are ASCII");
+        let ours = git.resolve_commit(word).ok().flatten().map(|id| id.to_string());
+        assert_eq!(ours.as_deref().unwrap_or_default(), told.trim_end(), "{word}");
+    }
+}
+
+/// A short name is read from files only where one ref alone can be meant.
+#[test]
+fn words_name_what_they_name_to_git() {
+    let repo = TestRepo::new();
+    fill(&repo);
+    let words = [
+        "main",
+        "packed",
+        "both",
+        "loose",
+        "v1",
+        "tags/v1",
+        "heads/main",
+        "origin/main",
+        "origin",
+        "origin/HEAD",
+        "remotes/origin/main",
+        "refs/heads/main",
+        "none",
+        "HEAD",
+        "main~1",
+        "main@{0}",
+        "@",
+        "deep/er/other",
+        "deep/er",
+        "-x",
+        "a",
+        "links/one",
+        "v1^{commit}",
+    ];
+    check_words(&repo, &words);
+    // Two refs, a file of git's own, an id that is a name as well.
+    repo.git(&["tag", "loose", "HEAD~1"]);
+    repo.git(&["branch", "ORIG_HEAD", "HEAD~1"]);
+    repo.git(&["update-ref", "ORIG_HEAD", "HEAD"]);
+    let id = repo.git(&["rev-parse", "HEAD"]);
+    repo.git(&["update-ref", &format!("refs/heads/{id}"), "HEAD~1"]);
+    repo.git(&["update-ref", &format!("refs/heads/{}", &id[..8]), "HEAD~1"]);
+    repo.git(&["update-ref", "refs/tags/blob", "HEAD:a"]);
+    check_words(&repo, &["loose", "heads/loose", "ORIG_HEAD", &id, &id[..8], &id[..9], "blob"]);
+    repo.write(".git/refs/heads/broken", "nonsense\n");
+    check_words(&repo, &["broken", "main"]);
+}

@@ -1,6 +1,6 @@
 //! Differences that are read in process are those that git tells.
 
-use countersign::adapters::git::Detail;
+use countersign::adapters::git::{Detail, Revisions};
 use countersign::gate::change::{FileChange, Oid};
 use proptest::prelude::*;
 
@@ -71,11 +71,67 @@ proptest! {
             let told = git.differences(&pair[1], &pair[0], Detail::Lines).unwrap();
             prop_assert_eq!(git.differences(&pair[1], &pair[0], Detail::Files).unwrap(), names(told));
         }
+        // So many that two threads share them; without their trees git is asked.
+        let all: Vec<Oid> = ids.iter().cycle().take(ids.len() * 300).cloned().collect();
+        let known = git.commits(&Revisions { from: vec![ids[0].clone()], ..Revisions::default() });
+        prop_assert_eq!(
+            git.touched_by(&all, &known.unwrap()).unwrap(),
+            git.touched_by(&ids, &[]).unwrap()
+        );
         repo.git(&["read-tree", &format!("{}^{{tree}}", ids[0])]);
         let head = git.layout().head.clone().unwrap_or_else(|| git.empty_tree());
         let told = git.staged(Some(&head), Detail::Lines).unwrap();
         let read = git.staged(Some(&head), Detail::Files).unwrap();
         prop_assert_eq!(read.files, names(told.files));
         prop_assert_eq!(read.head_tree, repo.oid(&format!("{}^{{tree}}", ids[0])));
+    }
+}
+
+/// An entry as it stands in a tree.
+fn entry(mode: &str, name: &str, id: &Oid) -> Vec<u8> {
+    let digits = id.as_str().as_bytes().chunks(2).map(|two| std::str::from_utf8(two).unwrap());
+    let raw = digits.map(|two| u8::from_str_radix(two, 16).unwrap());
+    [mode, " ", name, "\0"].concat().into_bytes().into_iter().chain(raw).collect()
+}
+
+/// Whatever git makes of trees that it would not write, so do we: files with modes of
+/// old, folders with a zero in front, names twice or out of order, and no tree at all.
+#[test]
+fn trees_that_git_would_not_write() {
+    let repo = TestRepo::new();
+    let write = |kind: &str, bytes: &[u8]| {
+        let words = ["hash-object", "-t", kind, "-w", "--literally", "--stdin"];
+        Oid::parse(repo.git_with_input(&words, bytes).trim_end()).unwrap()
+    };
+    let [one, two] = ["1\n", "2\n"].map(|content| write("blob", content.as_bytes()));
+    let [folder, other] = [&one, &two].map(|id| write("tree", &entry("100644", "x", id)));
+    let tree = |entries: &[(&str, &str, &Oid)]| {
+        let entries: Vec<_> =
+            entries.iter().map(|(mode, name, id)| entry(mode, name, id)).collect();
+        write("tree", &entries.concat())
+    };
+    let trees = [
+        tree(&[("100644", "a", &one), ("40000", "b", &folder)]),
+        tree(&[("100664", "a", &one), ("40000", "b", &folder)]),
+        tree(&[("100664", "a", &two), ("040000", "b", &folder)]),
+        tree(&[("100644", "a", &one), ("040000", "b", &other)]),
+        tree(&[("100644", "a", &one), ("100644", "a", &two), ("40000", "b", &other)]),
+        tree(&[("40000", "b", &other), ("100644", "a", &one)]),
+        tree(&[("40000", "b", &folder), ("100644", "a", &two), ("100644", "c", &two)]),
+        tree(&[("100644", "b", &one), ("40000", "b", &folder)]),
+        tree(&[("40000", "b", &one)]),
+        tree(&[("100644", "b", &folder)]),
+    ];
+    let git = repo.open();
+    for old in &trees {
+        for new in &trees {
+            let told = git.differences(old, new, Detail::Lines).map(names);
+            let read = git.differences(old, new, Detail::Files);
+            match told {
+                Ok(told) => assert_eq!(read.unwrap(), told, "{old} {new}"),
+                // A folder's tree that is none, and a file that is a folder.
+                Err(_) => assert!([&trees[8], &trees[9]].iter().any(|it| [old, new].contains(it))),
+            }
+        }
     }
 }

@@ -46,6 +46,9 @@ impl Git {
 
     /// Returns the messages of the newest first-parent commits of `tip`.
     pub fn newest_messages(&self, tip: &Oid, most: usize) -> Result<Vec<(Oid, String)>, GitError> {
+        if let Some(messages) = self.known_messages(tip, most) {
+            return Ok(messages);
+        }
         let count = format!("--max-count={most}");
         let call = self
             .call()
@@ -62,6 +65,26 @@ impl Git {
                 Ok((id, message.to_owned()))
             })
             .collect()
+    }
+
+    /// The same in process; `None`: git has to say.
+    fn known_messages(&self, tip: &Oid, most: usize) -> Option<Vec<(Oid, String)>> {
+        let mut messages = Vec::new();
+        let mut next = Some(tip.clone());
+        while let Some(id) = next.filter(|_| messages.len() < most) {
+            let (Kind::Commit, commit) = self.engine_object(&id, COMMIT_LIMIT).ok()?? else {
+                return None;
+            };
+            // git puts other encodings into UTF-8.
+            if header(&commit, b"encoding ").is_some() {
+                return None;
+            }
+            next = first_parent(&commit);
+            let text = String::from_utf8_lossy(&commit);
+            let message = text.split_once("\n\n").map_or("", |(_, message)| message);
+            messages.push((id, message.to_owned()));
+        }
+        Some(messages)
     }
 
     /// Returns `tip` and its first parents, the newest first, each with its

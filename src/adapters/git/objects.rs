@@ -116,9 +116,11 @@ impl Git {
         self.objects.get_or_init(|| self.open_objects().map(Mutex::new)).as_ref()
     }
 
-    fn open_objects(&self) -> Option<git2::Odb<'static>> {
+    pub(super) fn open_objects(&self) -> Option<git2::Odb<'static>> {
         // git does not hash again what it reads either, and is asked where this fails.
         git2::opts::strict_hash_verification(false);
+        // What is read once fills memory for nobody; bases of deltas are kept all the same.
+        git2::opts::enable_caching(false);
         let objects = git2::Odb::new_ext(self.object_format()).ok()?;
         // A quarantine's objects are seen only from the environment.
         let (folder, alternates) = match self.surroundings {
@@ -142,7 +144,7 @@ impl Git {
         Some(objects)
     }
 
-    fn object_format(&self) -> git2::ObjectFormat {
+    pub(super) fn object_format(&self) -> git2::ObjectFormat {
         match self.layout().sha256 {
             true => git2::ObjectFormat::Sha256,
             false => git2::ObjectFormat::Sha1,

@@ -11,11 +11,11 @@ use crate::gate::order;
 const RECORD_LIMIT: u64 = 256 << 10;
 
 impl Git {
-    /// Returns the files that each of these commits changed: one process for all
-    /// of them. A merge touches only what it has differently from every one of
+    /// Returns the files that each of these commits changed: one process at most
+    /// for all of them. A merge touches only what it has differently from every one of
     /// its parents; whatever equals one of them came with that parent's commits.
-    /// `known` are commits that were read before: where they tell both trees, git
-    /// need not read the commits again.
+    /// `known` are commits that were read before: where they tell both trees, these
+    /// are compared in process, and git need not read the commits again.
     pub fn touched_by(
         &self,
         commits: &[Oid],
@@ -26,14 +26,27 @@ impl Git {
             return Ok(touched);
         }
         let known: HashMap<&Oid, &Commit> = known.iter().map(|it| (&it.id, it)).collect();
-        let questions: Vec<String> = commits.iter().map(|it| question(it, &known)).collect();
+        let trees: Vec<_> = commits.iter().map(|commit| trees(commit, &known)).collect();
+        let paths = self.paths_between(&trees);
+        // Whatever cannot be told in process, git is asked: one process for all of it.
+        let mut asked: Vec<(&Oid, String)> = Vec::new();
+        for ((commit, trees), paths) in commits.iter().zip(trees).zip(paths) {
+            match (paths, trees) {
+                (Some(paths), _) => drop(touched.insert(commit.clone(), paths)),
+                (None, Some((old, new))) => asked.push((commit, format!("{old} {new}"))),
+                (None, None) => asked.push((commit, commit.to_string())),
+            }
+        }
+        if asked.is_empty() {
+            return Ok(touched);
+        }
         let call = self
             .call()
             .args(["diff-tree", "--stdin", "-r", "-z", "-c", "--root", "--always", "--raw"])
             .args(["--no-renames", "--no-relative", "--no-color", "--ignore-submodules=none"])
-            .stdin(questions.join("\n") + "\n");
+            .stdin(asked.iter().map(|(_, question)| format!("{question}\n")).collect::<String>());
         self.stream(call.clone(), |reader| {
-            for (commit, question) in commits.iter().zip(&questions) {
+            for (commit, question) in &asked {
                 // Two trees are answered by a line, a commit by a word. What names
                 // neither is left out by git without an error.
                 let end = if question.contains(' ') { b'\n' } else { 0 };
@@ -41,7 +54,7 @@ impl Git {
                 if answered.as_deref() != Some(question.as_bytes()) {
                     return Err(unexpected(&call, format!("no answer for {commit}")));
                 }
-                touched.insert(commit.clone(), next_paths(reader, &call)?);
+                touched.insert((*commit).clone(), next_paths(reader, &call)?);
             }
             match next_record(reader, 0, &call)? {
                 Some(_) => Err(unexpected(&call, "more than was asked for")),
@@ -148,15 +161,11 @@ impl Git {
     }
 }
 
-/// What `diff-tree --stdin` is asked about a commit: its parent's tree and its
-/// own where both are known, else the commit.
-fn question(commit: &Oid, known: &HashMap<&Oid, &Commit>) -> String {
-    let trees = || {
-        let commit = known.get(commit)?;
-        let [parent] = commit.parents.as_slice() else { return None };
-        Some(format!("{} {}", known.get(parent)?.tree, commit.tree))
-    };
-    trees().unwrap_or_else(|| commit.to_string())
+/// The trees of a commit's one parent and its own, where both are known.
+fn trees<'k>(commit: &Oid, known: &HashMap<&Oid, &'k Commit>) -> Option<(&'k Oid, &'k Oid)> {
+    let commit = known.get(commit)?;
+    let [parent] = commit.parents.as_slice() else { return None };
+    Some((&known.get(parent)?.tree, &commit.tree))
 }
 
 /// Reads the files of one answer: for each, `:<modes and ids> NUL <path> NUL`.

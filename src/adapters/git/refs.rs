@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 
 use super::ref_files::{End, RefFiles};
 use super::{Git, GitError, unexpected};
+use crate::adapters::fs;
 use crate::gate::change::Oid;
 use crate::gate::order;
 
@@ -30,10 +31,32 @@ impl Git {
         {
             return Ok(Some(head.clone()));
         }
-        if let Some(id) = Oid::parse(revision).filter(|id| self.is_commit(id)) {
+        let id = Oid::parse(revision).or_else(|| self.short_name(revision));
+        if let Some(id) = id.filter(|id| self.is_commit(id)) {
             return Ok(Some(id));
         }
         self.resolve(&format!("{revision}^{{commit}}"))
+    }
+
+    /// What a ref's short name stands for, where it is told from files: where one
+    /// ref alone can be meant (gitrevisions, *<refname>*), and nothing but a ref.
+    fn short_name(&self, name: &str) -> Option<Oid> {
+        let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'-' | b'/' | b'.');
+        if name.starts_with('-') || name.contains("..") || !name.bytes().all(plain) {
+            return None;
+        }
+        let layout = self.layout();
+        // Refs of other kinds stand in the git directory itself: `ORIG_HEAD`.
+        if [&layout.git_dir, &layout.common_dir].iter().any(|it| fs::stands(&it.join(name))) {
+            return None;
+        }
+        let places = ["refs/", "refs/tags/", "refs/heads/", "refs/remotes/"];
+        let mut names = places.map(|place| format!("{place}{name}")).to_vec();
+        names.push(format!("refs/remotes/{name}/HEAD"));
+        let mut known = self.refs_in_files(&names)?;
+        let mut found = names.iter().filter_map(|name| known.remove(name).flatten());
+        let only = found.next()?;
+        found.next().is_none().then_some(only.names)
     }
 
     /// Returns the tree that a revision names or that its commit has; `None` if it names none.
