@@ -23,6 +23,9 @@ use crate::gate::told::others::{self, Lined};
 /// When the edits have this many bytes, they are set aside and begun anew.
 const LIMIT: u64 = 8 << 20;
 
+/// As many bytes of edits are looked over for those of files that are gone.
+const NEWEST: u64 = 4 << 20;
+
 /// The most bytes of one snapshot.
 const SNAPSHOT_LIMIT: u64 = 64 << 20;
 
@@ -124,6 +127,20 @@ impl ToldStore {
         Ok((edits, skipped))
     }
 
+    /// The newest edits of all other files than those with these folded keys,
+    /// since then, in the order in which they were told.
+    pub fn others(
+        &self,
+        folded: &std::collections::BTreeSet<String>,
+        since: Timestamp,
+    ) -> Vec<Told> {
+        let bytes = newest(&self.folder.join("edits"), NEWEST);
+        let lines = bytes.split(|&byte| byte == b'\n');
+        let lines = lines.filter(|it| key_of(it).is_some_and(|key| !folded.contains(key)));
+        let told = lines.filter_map(|line| serde_json::from_slice::<Told>(line).ok());
+        told.filter(|it| Timestamp(it.time) >= since).collect()
+    }
+
     /// Keeps how files stand before a call.
     pub fn keep(&self, call: &str, snapshot: &Snapshot) -> Result<(), FsError> {
         self.create()?;
@@ -198,7 +215,8 @@ pub fn of_others(layout: &Layout, paths: &[&RepoPath], now: Timestamp) -> (Vec<T
     for place in places {
         let log = place.join("working_logs").join(head);
         let initial = fs::read_plain(&log.join("INITIAL"), OTHERS).unwrap_or_default();
-        let (files, bad) = others::working_log(&initial, &newest(&log.join("checkpoints.jsonl")));
+        let (files, bad) =
+            others::working_log(&initial, &newest(&log.join("checkpoints.jsonl"), OTHERS));
         skipped += bad;
         for (path, lined) in wanted(paths, &files) {
             let Some(name) = lined.content.as_deref().filter(|it| is_sha256(it)) else { continue };
@@ -211,7 +229,7 @@ pub fn of_others(layout: &Layout, paths: &[&RepoPath], now: Timestamp) -> (Vec<T
         }
     }
     let Some(top) = &layout.toplevel else { return (told, skipped) };
-    let (files, bad) = others::agent_trace(&newest(&top.join(".agent-trace/traces.jsonl")));
+    let (files, bad) = others::agent_trace(&newest(&top.join(".agent-trace/traces.jsonl"), OTHERS));
     skipped += bad;
     for (path, lined) in wanted(paths, &files) {
         let Ok(file) = fs::resolve(&top.join(path.to_text())) else { continue };
@@ -226,9 +244,9 @@ pub fn of_others(layout: &Layout, paths: &[&RepoPath], now: Timestamp) -> (Vec<T
 }
 
 /// The end of a list, from the beginning of a line; nothing where it cannot be read.
-fn newest(path: &Path) -> Vec<u8> {
-    let mut bytes = fs::read_end(path, OTHERS).unwrap_or_default();
-    if bytes.len() as u64 >= OTHERS {
+fn newest(path: &Path, limit: u64) -> Vec<u8> {
+    let mut bytes = fs::read_end(path, limit).unwrap_or_default();
+    if bytes.len() as u64 >= limit {
         let line = bytes.iter().position(|&byte| byte == b'\n').map_or(bytes.len(), |it| it + 1);
         bytes.drain(..line);
     }

@@ -9,7 +9,7 @@ use crate::adapters::traces::Elsewhere;
 use crate::gate::attribution::Attribution;
 use crate::gate::blame::Known;
 use crate::gate::change::{Change, FileChange, LineRange, Oid, RepoPath};
-use crate::gate::matching::moved::{self, Gone, New};
+use crate::gate::matching::moved::{self, Gone, Keys, New};
 use crate::gate::matching::{MatchedRange, match_lines};
 use crate::gate::narrow::Written;
 use crate::gate::order;
@@ -70,8 +70,13 @@ pub fn staged(
         let path = renames.get(&recorded.path).unwrap_or(&recorded.path);
         edits.entry(path).or_default().push(&recorded.edit);
     }
-    let unknown = || unknown(world, change, &traces.elsewhere);
+    let unknown = || unknown(world, change, &traces.elsewhere.unknown);
     let origins = origins(world, &traces.elsewhere, &change.files, &unknown, formatted)?;
+    let open: Vec<RepoPath> =
+        traces.elsewhere.unknown.iter().filter(|it| !origins.contains_key(*it)).cloned().collect();
+    for (path, gone) in told_origins(world, change, &open)? {
+        told.entry(path).or_default().extend(gone);
+    }
     for (path, gone) in origins {
         edits.entry(path).or_default().extend(gone);
     }
@@ -114,10 +119,10 @@ pub(super) type Content<'a> = (&'a RepoPath, Vec<u8>);
 fn unknown<'a>(
     world: &World,
     change: &'a Change,
-    elsewhere: &Elsewhere,
+    unknown: &[RepoPath],
 ) -> Result<Vec<Content<'a>>, Error> {
     let (mut files, mut bytes) = (Vec::new(), 0);
-    for file in change.files.iter().filter(|it| elsewhere.unknown.contains(&it.path)).take(NEW) {
+    for file in change.files.iter().filter(|it| unknown.contains(&it.path)).take(NEW) {
         let Some(new) = file.new.as_ref().filter(|_| bytes < NEW_BYTES) else { continue };
         match world.git.blob(&new.oid, NEW_LIMIT) {
             Ok(content) => {
@@ -153,15 +158,42 @@ pub(super) fn origins<'a>(
                 None => false,
             };
         if !known {
-            gone.push(Gone { path, edits });
+            gone.push((edits, path));
         }
     }
+    let keys = if formatted { Keys::Formatted } else { Keys::Exact };
+    let known: Vec<Gone<'_>> =
+        gone.iter().map(|(edits, path)| Gone::recorded(path, edits, keys)).collect();
     let files = if gone.is_empty() { Vec::new() } else { unknown()? };
     let new: Vec<New<'_>> = files.iter().map(|(path, content)| New { path, content }).collect();
-    let origins = moved::origins(&new, &gone, formatted);
+    let origins = moved::origins(&new, &known, keys);
     let found = files.iter().zip(origins);
-    let found = found.filter_map(|((path, _), it)| Some((*path, gone.get(it?)?.edits.clone())));
+    let found = found.filter_map(|((path, _), it)| Some((*path, gone.get(it?)?.0.clone())));
     Ok(order::map(found))
+}
+
+/// The same of what hooks told.
+fn told_origins(
+    world: &World,
+    change: &Change,
+    open: &[RepoPath],
+) -> Result<Vec<(RepoPath, Vec<Told>)>, Error> {
+    if open.is_empty() {
+        return Ok(Vec::new());
+    }
+    let gone: Vec<Vec<Told>> =
+        sessions::told_of_gone(world, &change.files)?.into_values().collect();
+    if gone.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known: Vec<Gone<'_>> =
+        gone.iter().map(|it| Gone::told(&it.iter().collect::<Vec<_>>())).collect();
+    let files = unknown(world, change, open)?;
+    let new: Vec<New<'_>> = files.iter().map(|(path, content)| New { path, content }).collect();
+    let origins = moved::origins(&new, &known, Keys::Told);
+    let found = files.iter().zip(origins);
+    let found = found.filter_map(|((path, _), it)| Some(((*path).clone(), gone.get(it?)?.clone())));
+    Ok(found.collect())
 }
 
 /// The lines that come along with staged files that were moved: a squash of

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::adapters::git::Detail;
 use crate::adapters::told::{self, ToldStore};
 use crate::adapters::traces::{self, Limits, Notes, Traces, Wanted};
-use crate::gate::change::RepoPath;
+use crate::gate::change::{FileChange, RepoPath};
 use crate::gate::order;
 use crate::gate::time::Timestamp;
 use crate::gate::told::lines::{Told, added, folded_path_key, once, path_key};
@@ -128,6 +128,30 @@ pub fn told(
         }
     }
     Ok((found, skipped))
+}
+
+/// What the hooks told of files that stand nowhere any more, by their keys:
+/// neither among those that git tracks or would track, nor among `changed`.
+pub fn told_of_gone(
+    world: &World,
+    changed: &[FileChange],
+) -> Result<BTreeMap<String, Vec<Told>>, Error> {
+    let mut gone: BTreeMap<String, Vec<Told>> = BTreeMap::new();
+    let store = ToldStore::new(&world.git.layout().common_dir);
+    let mut known: BTreeSet<String> =
+        order::set(changed.iter().map(|it| folded_path_key(it.path.as_bytes())));
+    let others = if store.is_used() { store.others(&known, since(world)?) } else { Vec::new() };
+    if others.is_empty() {
+        return Ok(gone);
+    }
+    let standing = world.git.tracked_and_new()?;
+    known.extend(standing.iter().map(|it| folded_path_key(it.as_bytes())));
+    for one in once(others) {
+        if !known.contains(&one.folded) {
+            gone.entry(one.path.clone()).or_default().push(one);
+        }
+    }
+    Ok(gone)
 }
 
 /// How many lines of `new` are left when those that both texts begin and end

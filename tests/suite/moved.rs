@@ -185,6 +185,35 @@ fn a_new_file_that_is_like_one_that_is_gone_is_still_a_persons() {
     check(&repo, &["stays.rs 1-14"]);
 }
 
+/// Tells what an agent's own hook tells of a file that it writes.
+fn tell(repo: &TestRepo, event: &str, path: &str, text: &str) {
+    let payload = json!({
+        "session_id": "told", "cwd": repo.path(), "hook_event_name": event, "tool_name": "Write",
+        "tool_input": { "file_path": repo.path().join(path), "content": text }, "tool_use_id": path,
+    });
+    let record = repo.countersign_command(&["record", "--agent", "claude-code"]);
+    assert!(crate::fixture::feed(record, payload.to_string().as_bytes()).status.success());
+}
+
+#[test]
+fn what_only_a_hook_told_is_followed_as_well() {
+    if is_below_an_agent() {
+        return;
+    }
+    let repo = prepared();
+    for at in 0..3 {
+        let (path, text) = (format!("src/old/part_{at}.rs"), text(&format!("part_{at}"), 8));
+        tell(&repo, "PreToolUse", &path, &text);
+        repo.write(&path, &text);
+        tell(&repo, "PostToolUse", &path, &text);
+    }
+    assert!(!repo.home().join(".claude").exists());
+    rename(&repo, "src/old", "src/new");
+    std::fs::remove_file(repo.path().join("src/new/part_2.rs")).unwrap();
+    repo.write("src/new/hers.rs", text("hers", 8).replace("let hers_3 = 3;", "let part_2_3 = 3;"));
+    check(&repo, &["src/new/part_0.rs 1-10", "src/new/part_1.rs 1-10"]);
+}
+
 #[test]
 fn of_two_sessions_that_wrote_the_same_neither_is_named() {
     if is_below_an_agent() {

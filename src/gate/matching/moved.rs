@@ -10,6 +10,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::super::change::RepoPath;
 use super::super::order;
+use super::super::told::{
+    self,
+    lines::{Mark, Told},
+};
 use super::super::trace::TracedEdit;
 use super::replay::{Written, longest_row};
 use super::{forget_removed, is_telling, key};
@@ -35,18 +39,44 @@ pub struct New<'a> {
     pub content: &'a [u8],
 }
 
-/// A file that stands nowhere any more, and its edits, the oldest first.
+/// What a line is known by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// Its text.
+    Exact,
+    /// Its text but for its form, see [`super::match_lines`].
+    Formatted,
+    /// What is kept of it where a hook told of it.
+    Told,
+}
+
+impl Keys {
+    fn of(self, line: &str) -> u64 {
+        match self {
+            Keys::Exact => key(line, false),
+            Keys::Formatted => key(line, true),
+            Keys::Told => told::lines::Key::of(line).loose(),
+        }
+    }
+}
+
+/// A file that stands nowhere any more: what an agent left in it.
 #[derive(Clone, Debug)]
 pub struct Gone<'a> {
-    pub path: &'a RepoPath,
-    pub edits: Vec<&'a TracedEdit>,
+    /// Its name, where that is known.
+    path: Option<&'a RepoPath>,
+    /// The keys of the agent's own lines, text by text.
+    texts: Vec<Vec<u64>>,
+    /// How many they are.
+    count: usize,
+    /// Agents, sessions and models.
+    who: Vec<(&'a str, &'a str, Option<&'a str>)>,
 }
 
 /// Finds for each new file the one that it was, by its number in `gone`; each is
-/// the origin of one new file at most. `formatted`: see [`super::match_lines`].
-pub fn origins(new: &[New<'_>], gone: &[Gone<'_>], formatted: bool) -> Vec<Option<usize>> {
-    let known: Vec<Known> = gone.iter().map(|it| Known::of(&it.edits, formatted)).collect();
-    let mut pairs = alike(new, gone, &known, formatted);
+/// the origin of one new file at most. All are known by the same `keys`.
+pub fn origins(new: &[New<'_>], gone: &[Gone<'_>], keys: Keys) -> Vec<Option<usize>> {
+    let mut pairs = alike(new, gone, keys);
     order::sort_by_key(&mut pairs, |it| std::cmp::Reverse(it.rank()));
     pairs.truncate(PAIRS);
     let mut origins = vec![None; new.len()];
@@ -61,7 +91,7 @@ pub fn origins(new: &[New<'_>], gone: &[Gone<'_>], formatted: bool) -> Vec<Optio
         let rivals: Vec<&&Pair> = equal.iter().filter(|it| it.new == pair.new).collect();
         let claimants: Vec<usize> =
             equal.iter().filter(|it| it.gone == pair.gone).map(|it| it.new).collect();
-        let say_the_same = rivals.iter().all(|it| known[it.gone].who == known[pair.gone].who);
+        let say_the_same = rivals.iter().all(|it| gone[it.gone].who == gone[pair.gone].who);
         if !say_the_same || claimants.len() > rivals.len() {
             // Whose it is, or which of them it is, cannot be told.
             claimants.iter().for_each(|it| open_new[*it] = false);
@@ -91,27 +121,27 @@ impl Pair {
 }
 
 /// The pairs that are so much alike that one was the other.
-fn alike(new: &[New<'_>], gone: &[Gone<'_>], known: &[Known], formatted: bool) -> Vec<Pair> {
+fn alike(new: &[New<'_>], gone: &[Gone<'_>], keys: Keys) -> Vec<Pair> {
     let mut pairs = Vec::new();
     let mut work = WORK;
     for (at, file) in new.iter().enumerate() {
         let text = String::from_utf8_lossy(file.content);
         let mut places = HashMap::new();
-        let telling = single(text.lines(), formatted);
+        let telling = single(text.lines(), keys);
         for (place, key) in telling.iter().enumerate() {
             places.insert(*key, place);
         }
-        for (number, known) in known.iter().enumerate() {
-            let Some(left) = work.checked_sub(known.count + 1) else { return pairs };
+        for (number, gone) in gone.iter().enumerate() {
+            let Some(left) = work.checked_sub(gone.count + 1) else { return pairs };
             work = left;
             let in_order = |keys: &Vec<u64>| {
                 let found: Vec<usize> =
                     keys.iter().filter_map(|it| places.get(it).copied()).collect();
                 longest_row(&found)
             };
-            let lines = known.texts.iter().map(in_order).sum();
-            if proves(lines, known.count, telling.len()) {
-                let names = same_names(file.path, gone[number].path);
+            let lines = gone.texts.iter().map(in_order).sum();
+            if proves(lines, gone.count, telling.len()) {
+                let names = gone.path.map_or(0, |path| same_names(file.path, path));
                 pairs.push(Pair { new: at, gone: number, lines, names });
             }
         }
@@ -127,44 +157,57 @@ fn proves(lines: usize, of_agent: usize, of_file: usize) -> bool {
         || (lines >= MANY && lines * 10 >= of_agent * 9)
 }
 
-/// What an agent left in a file that is gone.
-#[derive(Debug)]
-struct Known {
-    /// The keys of its own lines, text by text.
-    texts: Vec<Vec<u64>>,
-    /// How many they are.
-    count: usize,
-    /// Agents, sessions and models.
-    who: Vec<(String, String, Option<String>)>,
-}
-
-impl Known {
-    fn of(edits: &[&TracedEdit], formatted: bool) -> Known {
+impl<'a> Gone<'a> {
+    /// A file of which agents' own records tell: its edits, the oldest first.
+    pub fn recorded(path: &'a RepoPath, edits: &[&'a TracedEdit], keys: Keys) -> Gone<'a> {
         // What stood there before it was written whole is there no more.
         let whole = edits.iter().rposition(|it| it.old.is_none()).unwrap_or(0);
         let edits = edits.get(whole..).unwrap_or_default();
         let mut written: Vec<Written<'_>> = edits.iter().map(|it| Written::of(it)).collect();
         forget_removed(&mut written);
         let once: HashSet<u64> =
-            single(written.iter().flat_map(Written::own_lines), formatted).into_iter().collect();
+            single(written.iter().flat_map(Written::own_lines), keys).into_iter().collect();
         let keys = |it: &Written<'_>| {
-            let keys = it.own_lines().map(|line| key(line, formatted));
+            let keys = it.own_lines().map(|line| keys.of(line));
             keys.filter(|it| once.contains(it)).collect::<Vec<u64>>()
         };
-        let mut who: Vec<(String, String, Option<String>)> = edits
-            .iter()
-            .map(|it| (it.agent.clone(), it.session.clone(), it.model.clone()))
-            .collect();
-        order::sort(&mut who);
-        who.dedup();
-        Known { texts: written.iter().map(keys).collect(), count: once.len(), who }
+        let texts = written.iter().map(keys).collect();
+        let who = edits.iter().map(|it| (&*it.agent, &*it.session, it.model.as_deref()));
+        Gone { path: Some(path), texts, count: once.len(), who: distinct(who.collect()) }
+    }
+
+    /// A file of which hooks told: its edits, the oldest first. Which of its
+    /// lines prove something is not known, so all that stand there once count.
+    pub fn told(edits: &[&'a Told]) -> Gone<'a> {
+        let mut texts: Vec<Vec<u64>> = Vec::new();
+        // What a later edit has, or took away, is no longer the earlier one's.
+        let mut later: HashSet<u64> = HashSet::new();
+        for edit in edits.iter().rev() {
+            let lines = told::lines::read(&edit.lines).unwrap_or_default();
+            let of =
+                |wanted: Mark| lines.iter().filter(move |it| it.0 == wanted).map(|it| it.1.loose());
+            let once = only_once(of(Mark::Added).collect());
+            texts.push(once.into_iter().filter(|it| !later.contains(it)).collect());
+            later.extend(of(Mark::Added).chain(of(Mark::Removed)));
+        }
+        let count = texts.iter().map(Vec::len).sum();
+        let who = edits.iter().map(|it| (&*it.agent, &*it.session, it.model.as_deref()));
+        Gone { path: None, texts, count, who: distinct(who.collect()) }
     }
 }
 
+fn distinct<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+    order::sort(&mut items);
+    items.dedup();
+    items
+}
+
 /// The keys of the lines that prove something and stand there once, in order.
-fn single<'a>(lines: impl Iterator<Item = &'a str>, formatted: bool) -> Vec<u64> {
-    let keys: Vec<u64> =
-        lines.filter(|it| proves_something(it)).map(|it| key(it, formatted)).collect();
+fn single<'a>(lines: impl Iterator<Item = &'a str>, keys: Keys) -> Vec<u64> {
+    only_once(lines.filter(|it| proves_something(it)).map(|it| keys.of(it)).collect())
+}
+
+fn only_once(keys: Vec<u64>) -> Vec<u64> {
     let mut counts: HashMap<u64, usize> = HashMap::new();
     for key in &keys {
         *counts.entry(*key).or_default() += 1;
@@ -222,6 +265,10 @@ mod tests {
         }
     }
 
+    fn gone_of<'a>(path: &'a RepoPath, edits: &'a [TracedEdit]) -> Gone<'a> {
+        Gone::recorded(path, &edits.iter().collect::<Vec<_>>(), Keys::Formatted)
+    }
+
     fn lines(name: &str, numbers: std::ops::Range<usize>) -> String {
         numbers.map(|at| format!("let {name}_{at} = 1;\n")).collect()
     }
@@ -237,12 +284,9 @@ mod tests {
             .map(|(path, (_, content))| New { path, content: content.as_bytes() })
             .collect();
         let old: Vec<RepoPath> = gone.iter().map(|it| RepoPath::new(it.0)).collect();
-        let gone: Vec<Gone<'_>> = old
-            .iter()
-            .zip(gone)
-            .map(|(path, (_, edits))| Gone { path, edits: edits.iter().collect() })
-            .collect();
-        let found = origins(&files, &gone, true);
+        let gone: Vec<Gone<'_>> =
+            old.iter().zip(gone).map(|(path, (_, edits))| gone_of(path, edits)).collect();
+        let found = origins(&files, &gone, Keys::Formatted);
         let name = |it: &Option<usize>| it.map_or("-".to_owned(), |it| old[it].to_text());
         assert_eq!(found.iter().map(name).collect::<Vec<_>>().join(" "), expected);
     }
@@ -348,6 +392,39 @@ mod tests {
     }
 
     #[test]
+    fn what_hooks_told_is_known_by_hashes() {
+        use told::lines::{Key, changes, written};
+        let keys = |text: &str| text.lines().map(Key::of).collect::<Vec<Key>>();
+        let told = |old: Option<&str>, new: &str| Told {
+            folded: String::new(),
+            path: String::new(),
+            time: 0,
+            agent: "codex".to_owned(),
+            session: "s".to_owned(),
+            model: None,
+            call: None,
+            lines: written(&changes(old.map(keys).as_deref(), &keys(new))),
+        };
+        #[track_caller]
+        fn check(content: &str, edits: &[Told], expected: Option<usize>) {
+            let path = RepoPath::new("b");
+            let new = [New { path: &path, content: content.as_bytes() }];
+            let edits: Vec<&Told> = edits.iter().collect();
+            assert_eq!(origins(&new, &[Gone::told(&edits)], Keys::Told), [expected], "{content}");
+        }
+        let (text, hers) = (lines("one", 0..10), lines("hers", 0..10));
+        let (first, last) = (lines("one", 0..5), lines("one", 5..10));
+        check(&text, &[told(None, &text)], Some(0));
+        check(&text.replace("let", "  let"), &[told(None, &text)], Some(0));
+        check(&text, &[told(None, &first), told(Some(&first), &text)], Some(0));
+        check(&text, &[told(None, &format!("{hers}{last}")), told(Some(&hers), &first)], Some(0));
+        check(&hers, &[told(None, &text)], None);
+        check(&format!("{first}{hers}"), &[told(None, &text)], None);
+        check(&hers, &[told(None, &hers), told(Some(&hers), &text)], None);
+        check(&text, &[Told { lines: "no lines".to_owned(), ..told(None, "") }], None);
+    }
+
+    #[test]
     fn hostile_sizes_end() {
         let text = lines("one", 0..40_000);
         let files: Vec<(String, String)> =
@@ -362,11 +439,8 @@ mod tests {
             .zip(&new)
             .map(|(path, (_, text))| New { path, content: text.as_bytes() })
             .collect();
-        let gone: Vec<Gone<'_>> = paths
-            .iter()
-            .zip(&gone)
-            .map(|(path, (_, edits))| Gone { path, edits: edits.iter().collect() })
-            .collect();
-        assert_eq!(origins(&new, &gone, false).len(), 40);
+        let gone: Vec<Gone<'_>> =
+            paths.iter().zip(&gone).map(|(path, (_, edits))| gone_of(path, edits)).collect();
+        assert_eq!(origins(&new, &gone, Keys::Formatted).len(), 40);
     }
 }

@@ -102,6 +102,11 @@ impl Key {
         Key { loose: loose.unwrap_or_default(), exact: checksum(line.as_bytes()) }
     }
 
+    /// What is left of it when the line was formatted.
+    pub fn loose(self) -> u64 {
+        self.loose
+    }
+
     fn digits(self) -> String {
         format!("{:016x}{:04x}", self.loose, self.exact)
     }
