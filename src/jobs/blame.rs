@@ -23,7 +23,7 @@ use crate::gate::trace::TracedEdit;
 use super::judgement::catalogue;
 use super::trusted::{Trusted, Vantage, trusted_remote};
 use super::world::World;
-use super::{Error, narrow, publish, recorded, sessions};
+use super::{Error, moved, narrow, publish, recorded, sessions};
 
 /// What is asked.
 #[derive(Clone, Debug, Default)]
@@ -266,10 +266,8 @@ fn uncommitted(
     let mut edits: Vec<&TracedEdit> = edits.map(|it| &it.edit).collect();
     let content: Vec<u8> =
         lines.iter().flat_map(|it| [it.text.as_slice(), b"\n"].concat()).collect();
-    let unknown = || Ok(elsewhere.unknown.iter().map(|it| (it, content.clone())).collect());
     let formatted = policy.trust.reformatted;
-    let origins = recorded::origins(world, elsewhere, &[], &unknown, formatted)?;
-    edits.extend(origins.into_values().flatten());
+    edits.extend(moved::of_work_tree(world, elsewhere, &content, formatted)?);
     let told = sessions::told(world, &[path])?.0;
     let told: Vec<&Told> = told.values().flatten().collect();
     let told = restored(&content, &told, &edits);

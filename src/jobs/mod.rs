@@ -31,6 +31,7 @@ pub mod judgement;
 pub mod ledger;
 pub mod log;
 pub mod modules;
+mod moved;
 pub mod narrow;
 pub mod noted;
 pub mod policy;

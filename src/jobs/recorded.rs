@@ -5,11 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::adapters::git::{Detail, GitError};
 use crate::adapters::store::Unpublished;
-use crate::adapters::traces::Elsewhere;
 use crate::gate::attribution::Attribution;
 use crate::gate::blame::Known;
 use crate::gate::change::{Change, FileChange, LineRange, Oid, RepoPath};
-use crate::gate::matching::moved::{self, Gone, Keys, New};
 use crate::gate::matching::{MatchedRange, match_lines};
 use crate::gate::narrow::Written;
 use crate::gate::order;
@@ -23,7 +21,7 @@ use crate::gate::trace::{TracedEdit, git_ai};
 
 use super::trusted::{Trusted, Vantage};
 use super::world::World;
-use super::{Error, gather, running, sessions};
+use super::{Error, gather, moved, running, sessions};
 
 /// The largest file in which lines are looked for, in bytes. Of a larger one,
 /// every added line counts.
@@ -70,15 +68,12 @@ pub fn staged(
         let path = renames.get(&recorded.path).unwrap_or(&recorded.path);
         edits.entry(path).or_default().push(&recorded.edit);
     }
-    let unknown = || unknown(world, change, &traces.elsewhere.unknown);
-    let origins = origins(world, &traces.elsewhere, &change.files, &unknown, formatted)?;
-    let open: Vec<RepoPath> =
-        traces.elsewhere.unknown.iter().filter(|it| !origins.contains_key(*it)).cloned().collect();
-    for (path, gone) in told_origins(world, change, &open)? {
-        told.entry(path).or_default().extend(gone);
-    }
-    for (path, gone) in origins {
+    let origins = moved::staged(world, change, &traces.elsewhere, formatted)?;
+    for (path, gone) in origins.recorded {
         edits.entry(path).or_default().extend(gone);
+    }
+    for (path, gone) in origins.told {
+        told.entry(path.clone()).or_default().extend(gone);
     }
     if edits.is_empty() && told.is_empty() {
         return Ok(Vec::new());
@@ -104,96 +99,6 @@ pub fn staged(
         ));
     }
     Ok(kept)
-}
-
-/// The largest file that is looked for among those that are gone, in bytes; how
-/// many of them are, and of how many bytes together.
-const NEW_LIMIT: u64 = 1 << 20;
-const NEW: usize = 512;
-const NEW_BYTES: usize = 16 << 20;
-
-/// A file's path and its content.
-pub(super) type Content<'a> = (&'a RepoPath, Vec<u8>);
-
-/// The staged files of which no record tells how they began, as far as there is room.
-fn unknown<'a>(
-    world: &World,
-    change: &'a Change,
-    unknown: &[RepoPath],
-) -> Result<Vec<Content<'a>>, Error> {
-    let (mut files, mut bytes) = (Vec::new(), 0);
-    for file in change.files.iter().filter(|it| unknown.contains(&it.path)).take(NEW) {
-        let Some(new) = file.new.as_ref().filter(|_| bytes < NEW_BYTES) else { continue };
-        match world.git.blob(&new.oid, NEW_LIMIT) {
-            Ok(content) => {
-                bytes += content.len();
-                files.push((&file.path, content));
-            }
-            Err(GitError::TooLarge { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(files)
-}
-
-/// What agents wrote into new files under other names, which stand nowhere now:
-/// not in the work tree, nor in the commit before, nor are they `changed` now.
-/// `unknown`: the new files, which are asked for only where there are any such names.
-pub(super) fn origins<'a>(
-    world: &World,
-    elsewhere: &'a Elsewhere,
-    changed: &[FileChange],
-    unknown: &dyn Fn() -> Result<Vec<Content<'a>>, Error>,
-    formatted: bool,
-) -> Result<BTreeMap<&'a RepoPath, Vec<&'a TracedEdit>>, Error> {
-    let mut edits: BTreeMap<&RepoPath, Vec<&TracedEdit>> = BTreeMap::new();
-    for recorded in &elsewhere.nowhere {
-        edits.entry(&recorded.path).or_default().push(&recorded.edit);
-    }
-    let mut gone = Vec::new();
-    for (path, edits) in edits {
-        let known = changed.iter().any(|it| it.path == *path)
-            || match &world.git.layout().head {
-                Some(head) => world.git.entry_at(head, path)?.is_some(),
-                None => false,
-            };
-        if !known {
-            gone.push((edits, path));
-        }
-    }
-    let keys = if formatted { Keys::Formatted } else { Keys::Exact };
-    let known: Vec<Gone<'_>> =
-        gone.iter().map(|(edits, path)| Gone::recorded(path, edits, keys)).collect();
-    let files = if gone.is_empty() { Vec::new() } else { unknown()? };
-    let new: Vec<New<'_>> = files.iter().map(|(path, content)| New { path, content }).collect();
-    let origins = moved::origins(&new, &known, keys);
-    let found = files.iter().zip(origins);
-    let found = found.filter_map(|((path, _), it)| Some((*path, gone.get(it?)?.0.clone())));
-    Ok(order::map(found))
-}
-
-/// The same of what hooks told.
-fn told_origins(
-    world: &World,
-    change: &Change,
-    open: &[RepoPath],
-) -> Result<Vec<(RepoPath, Vec<Told>)>, Error> {
-    if open.is_empty() {
-        return Ok(Vec::new());
-    }
-    let gone: Vec<Vec<Told>> =
-        sessions::told_of_gone(world, &change.files)?.into_values().collect();
-    if gone.is_empty() {
-        return Ok(Vec::new());
-    }
-    let known: Vec<Gone<'_>> =
-        gone.iter().map(|it| Gone::told(&it.iter().collect::<Vec<_>>())).collect();
-    let files = unknown(world, change, open)?;
-    let new: Vec<New<'_>> = files.iter().map(|(path, content)| New { path, content }).collect();
-    let origins = moved::origins(&new, &known, Keys::Told);
-    let found = files.iter().zip(origins);
-    let found = found.filter_map(|((path, _), it)| Some(((*path).clone(), gone.get(it?)?.clone())));
-    Ok(found.collect())
 }
 
 /// The lines that come along with staged files that were moved: a squash of

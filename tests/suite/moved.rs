@@ -215,6 +215,47 @@ fn what_only_a_hook_told_is_followed_as_well() {
 }
 
 #[test]
+fn a_copy_of_a_file_that_was_moved_is_not_the_agents() {
+    if is_below_an_agent() {
+        return;
+    }
+    let repo = prepared();
+    write(&repo, "s1", "a.rs", &text("agents", 12));
+    rename(&repo, "a.rs", "b.rs");
+    write(&repo, "s1", "x.rs", &text("others", 12));
+    run(&repo, "s1", "mv x.rs y.rs");
+    check(&repo, &["b.rs 1-14", "y.rs 1-14"]);
+    repo.write("c.rs", text("agents", 12)).write("z.rs", text("others", 12));
+    check(&repo, &[]);
+    // The commit is made again, and then under another name.
+    repo.git(&["reset", "-q", "--hard", "HEAD~2"]);
+    repo.write("b.rs", text("agents", 12));
+    check(&repo, &["b.rs 1-14"]);
+    repo.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    repo.write("d.rs", text("agents", 12));
+    check(&repo, &["d.rs 1-14"]);
+}
+
+#[test]
+fn a_file_of_the_very_first_commit_is_followed_too() {
+    if is_below_an_agent() {
+        return;
+    }
+    let repo = TestRepo::new();
+    repo.git(&["config", "user.name", "ana"]);
+    repo.git(&["config", "user.email", "ana@example.com"]);
+    assert!(repo.countersign(&["install"]).status.success());
+    write(&repo, "s1", "a.rs", &text("agents", 6));
+    rename(&repo, "a.rs", "b.rs");
+    repo.git(&["add", "-A"]);
+    repo.git(&["commit", "-q", "-m", "Begin"]);
+    let blame = repo.countersign(&["blame", "--format", "json", "b.rs"]);
+    let report: Value = serde_json::from_slice(&blame.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&blame.stderr)));
+    assert_eq!(report["lines"][2]["session"], "s1", "{report:#}");
+}
+
+#[test]
 fn of_two_sessions_that_wrote_the_same_neither_is_named() {
     if is_below_an_agent() {
         return;

@@ -50,11 +50,12 @@ impl Reading {
         // What is left out here is nothing that was to be found.
         let (notes, limits, again) = (self.notes, self.limits, self.again);
         (self.again, self.limits.texts) = (AGAIN, TEXTS);
-        found.moved = self.by_name(files, index, &unknown);
+        (found.moved, found.renames) = self.by_name(files, index, &unknown);
         let told: BTreeSet<&RepoPath> = order::set(found.moved.iter().map(|it| &it.path));
         unknown.retain(|it| !told.contains(it));
         if !unknown.is_empty() {
-            let paths = self.nowhere(files, index, &wanted.paths, trees);
+            let mut paths = self.nowhere(files, index, &wanted.paths, trees);
+            paths.retain(|path| !found.renames.iter().any(|(from, _)| from == path));
             let paths: Vec<&RepoPath> = paths.iter().collect();
             (self.again, self.limits.texts) = (AGAIN, TEXTS);
             found.nowhere = self.collect(files, index, &paths);
@@ -64,8 +65,14 @@ impl Reading {
         found
     }
 
-    /// The edits of the names that these files had before agents moved them.
-    fn by_name(&mut self, files: &[Candidate], index: &Index, new: &[RepoPath]) -> Vec<Recorded> {
+    /// The edits of the names that these files had before agents moved them, and
+    /// these names.
+    fn by_name(
+        &mut self,
+        files: &[Candidate],
+        index: &Index,
+        new: &[RepoPath],
+    ) -> (Vec<Recorded>, Vec<(RepoPath, RepoPath)>) {
         let moves = self.moves(files, index);
         let mut names: BTreeMap<RepoPath, Vec<(&RepoPath, Option<Timestamp>)>> = BTreeMap::new();
         for path in new.iter().filter(|_| !moves.is_empty()) {
@@ -74,16 +81,17 @@ impl Reading {
             }
         }
         let paths: Vec<&RepoPath> = names.keys().collect();
-        let mut moved = Vec::new();
+        let (mut moved, mut renames) = (Vec::new(), BTreeSet::new());
         for recorded in self.collect(files, index, &paths) {
             for (path, until) in names.get(&recorded.path).into_iter().flatten() {
                 // What was written there later is another file's.
                 if until.is_none_or(|until| recorded.edit.time.is_none_or(|it| it <= until)) {
                     moved.push(Recorded { path: (*path).clone(), edit: recorded.edit.clone() });
+                    renames.insert((recorded.path.clone(), (*path).clone()));
                 }
             }
         }
-        moved
+        (moved, renames.into_iter().collect())
     }
 
     /// The moves that agents' own commands made, the oldest first.

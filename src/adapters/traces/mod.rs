@@ -106,6 +106,8 @@ pub struct Traces {
 pub struct Elsewhere {
     /// By the new file's path: an agent's own command moved it.
     pub moved: Vec<Recorded>,
+    /// From which name each of them came, and its own.
+    pub renames: Vec<(RepoPath, RepoPath)>,
     /// The new files of which the records do not tell how they began.
     pub unknown: Vec<RepoPath>,
     /// Of files that stand in no work tree.
