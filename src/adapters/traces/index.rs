@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Plain, seconds};
+use super::seconds;
+use crate::adapters::fs::Plain;
 use crate::adapters::store::Store;
 use crate::gate::change::RepoPath;
 use crate::gate::time::Timestamp;
