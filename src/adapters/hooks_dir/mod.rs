@@ -16,8 +16,7 @@ use setting::{last, settings};
 use shim::{shim_program, shim_version};
 
 use super::env::Env;
-use super::fs;
-use super::fs::FsError;
+use super::fs::{self, FsError};
 use super::process::{Call, ProcessError};
 
 pub use chained::{chained, run_chained};

@@ -3,8 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::super::plan_file;
-use super::super::plan_file::PlanZipError;
+use super::super::plan_file::{self, PlanZipError};
 use super::super::process::Call;
 use super::chain;
 use crate::gate::preview::PlanFile;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::inputs::{Depends, Head};
+use super::super::Error;
+use super::super::inputs::{self, Depends, Head};
 use super::super::judgement::Judgement;
-use super::super::{Error, inputs};
 use super::MAX_SOURCE;
 use crate::adapters::git::Git;
 use crate::gate::change::{Change, Oid, RepoPath, printable};

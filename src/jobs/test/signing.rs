@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::super::Error;
 use super::Place;
-use crate::adapters::signature::KeySource;
-use crate::adapters::{env, signature};
+use crate::adapters::env;
+use crate::adapters::signature::{self, KeySource};
 use crate::gate::approval::signatory;
 use crate::gate::change::Oid;
 use crate::gate::policy::Policy;

@@ -18,9 +18,9 @@ use word::{globs, name};
 
 use super::super::change::{RepoPath, printable};
 use super::error::{PolicyError, Text};
-use super::file::{ExpectedVerdict, Word};
+use super::file::{self, ExpectedVerdict, Word};
 use super::key::sha256_hex;
-use super::{file, *};
+use super::*;
 use crate::gate::order;
 
 /// The version that `min_version` is compared with.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::error::PolicyError;
-use super::super::file::{Action, Engine};
-use super::super::{file, *};
+use super::super::file::{self, Action, Engine};
+use super::super::*;
 use super::Reader;
 use super::word::plain;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::super::error::PolicyError;
-use super::super::file::Word;
-use super::super::{file, *};
+use super::super::file::{self, Word};
+use super::super::*;
 use super::Reader;
 use super::word::plain;
 use crate::gate::change::printable;

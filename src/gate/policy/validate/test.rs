@@ -6,9 +6,9 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::super::error::PolicyError;
-use super::super::file::Word;
+use super::super::file::{self, Word};
 use super::super::key::sha256_hex;
-use super::super::{file, *};
+use super::super::*;
 use super::Reader;
 use super::word::{plain, variable};
 

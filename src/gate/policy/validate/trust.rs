@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::super::error::{PolicyError, Text};
-use super::super::file::Word;
+use super::super::file::{self, Word};
 use super::super::key::is_fingerprint;
-use super::super::{file, *};
+use super::super::*;
 use super::DEFAULT_GATE;
 use super::word::{globs, name, plain, variable};
 use crate::gate::change::{Oid, printable};

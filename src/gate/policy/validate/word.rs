@@ -6,8 +6,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::super::error::{PolicyError, Text};
-use super::super::file::Word;
-use super::super::{file, *};
+use super::super::file::{self, Word};
+use super::super::*;
 use super::Reader;
 use crate::gate::change::printable;
 use crate::gate::order;
