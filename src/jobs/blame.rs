@@ -260,7 +260,7 @@ fn uncommitted(
         return Ok(());
     }
     let new = if open.len() == lines.len() { vec![path] } else { Vec::new() };
-    let traces = sessions::recorded(world, vec![path], new)?;
+    let traces = sessions::recorded(world, vec![path], new, &[])?;
     let elsewhere = &traces.elsewhere;
     let edits = traces.edits.iter().chain(&elsewhere.moved);
     let mut edits: Vec<&TracedEdit> = edits.map(|it| &it.edit).collect();

@@ -9,7 +9,7 @@ use crate::adapters::traces::Elsewhere;
 use crate::gate::change::{Change, FileChange, RepoPath};
 use crate::gate::matching::moved::{self, Gone, Keys, New};
 use crate::gate::order;
-use crate::gate::told::lines::{Told, path_key};
+use crate::gate::told::lines::Told;
 use crate::gate::trace::TracedEdit;
 
 use super::world::World;
@@ -36,21 +36,28 @@ pub(super) fn staged<'a>(
     world: &World,
     change: &'a Change,
     elsewhere: &'a Elsewhere,
+    claims: &mut Claims,
     formatted: bool,
 ) -> Result<Origins<'a>, Error> {
     let mut origins = Origins::default();
     if elsewhere.unknown.is_empty() && elsewhere.renames.is_empty() {
         return Ok(origins);
     }
-    let mut claims = Claims::read(world)?;
     for (from, to) in &elsewhere.renames {
-        claims.take(path_key(from.as_bytes()), to);
+        claims.take(claims.key(from), to);
     }
     let mut open: Vec<&RepoPath> = elsewhere.unknown.iter().collect();
-    let gone = recorded_as_gone(world, elsewhere, &change.files, &claims)?;
-    if !gone.is_empty() {
-        for (path, from) in recognised(&contents(world, change, &open)?, &gone, formatted) {
-            claims.take(path_key(from.0.as_bytes()), path);
+    // Where only a part is staged, the whole of it says more.
+    for whole in [false, true] {
+        let mut gone = recorded_as_gone(world, elsewhere, &change.files, claims)?;
+        gone.retain(|(path, _)| !claims.took(&claims.key(path), &origins.recorded));
+        if gone.is_empty() {
+            break;
+        }
+        let files =
+            if whole { in_work_tree(world, &open) } else { contents(world, change, &open)? };
+        for (path, from) in recognised(&files, &gone, formatted) {
+            claims.take(claims.key(from.0), path);
             origins.recorded.insert(path, from.1.clone());
         }
         open.retain(|it| !origins.recorded.contains_key(*it));
@@ -108,7 +115,7 @@ fn recorded_as_gone<'a>(
     let mut gone = Vec::new();
     for (path, edits) in edits {
         let known = changed.iter().any(|it| it.path == *path)
-            || !claims.is_free(&path_key(path.as_bytes()), &elsewhere.unknown)
+            || !claims.is_free(&claims.key(path), &elsewhere.unknown)
             || match &world.git.layout().head {
                 Some(head) => world.git.entry_at(head, path)?.is_some(),
                 None => false,
@@ -157,6 +164,22 @@ fn contents<'a>(
     Ok(files)
 }
 
+/// The same files as they stand in the work tree; what cannot be read is left out.
+fn in_work_tree<'a>(world: &World, paths: &[&'a RepoPath]) -> Vec<Content<'a>> {
+    let Some(top) = &world.git.layout().toplevel else { return Vec::new() };
+    let read = |path: &RepoPath| fs::read_plain(&top.join(path.to_text()), NEW_LIMIT).ok();
+    let (mut files, mut bytes) = (Vec::new(), 0);
+    for path in paths.iter().take(NEW) {
+        if bytes < NEW_BYTES
+            && let Some(content) = read(path)
+        {
+            bytes += content.len();
+            files.push((*path, content));
+        }
+    }
+    files
+}
+
 /// The cache's name in the store.
 const CLAIMS: &str = "moved";
 /// The most claims that are kept; beyond it those that do not hold now are forgotten.
@@ -165,17 +188,40 @@ const MOST: usize = 4096;
 /// Which new file each one that is gone was taken for, by the key of its path.
 /// It holds for as long as the new one stands. Losing it costs no line: a copy
 /// may then be taken for the file that it is a copy of.
-struct Claims {
+pub(super) struct Claims {
     known: BTreeMap<String, String>,
     changed: bool,
     top: Option<std::path::PathBuf>,
+    ignore_case: bool,
 }
 
 impl Claims {
-    fn read(world: &World) -> Result<Claims, Error> {
+    pub(super) fn read(world: &World) -> Result<Claims, Error> {
         let bytes = world.store.cache(CLAIMS)?.unwrap_or_default();
         let known = serde_json::from_slice(&bytes).unwrap_or_default();
-        Ok(Claims { known, changed: false, top: world.git.layout().toplevel.clone() })
+        let top = world.git.layout().toplevel.clone();
+        Ok(Claims { known, changed: false, top, ignore_case: sessions::ignores_case(world)? })
+    }
+
+    /// The names, by their keys, under which more may be recorded of these
+    /// files: of one that was committed in part, the rest.
+    pub(super) fn of(&self, files: &[FileChange]) -> Vec<(String, RepoPath)> {
+        if self.known.is_empty() {
+            return Vec::new();
+        }
+        let paths: BTreeMap<String, &RepoPath> =
+            order::map(files.iter().map(|it| (it.path.to_text(), &it.path)));
+        let of = |(key, path): (&String, &String)| Some((key.clone(), (*paths.get(path)?).clone()));
+        self.known.iter().filter_map(of).collect()
+    }
+
+    fn key(&self, path: &RepoPath) -> String {
+        sessions::name_key(path, self.ignore_case)
+    }
+
+    /// Whether a file was taken for one of these.
+    fn took(&self, gone: &str, new: &BTreeMap<&RepoPath, Vec<&TracedEdit>>) -> bool {
+        self.known.get(gone).is_some_and(|path| new.keys().any(|it| it.to_text() == *path))
     }
 
     /// Whether a file was not taken yet for one that still stands and is none
@@ -197,7 +243,7 @@ impl Claims {
         }
     }
 
-    fn keep(mut self, world: &World) {
+    fn keep(&mut self, world: &World) {
         if !self.changed {
             return;
         }

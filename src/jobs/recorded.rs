@@ -62,13 +62,15 @@ pub fn staged(
             && !renames.values().any(|it| *it == file.path)
     };
     let new = change.files.iter().filter(is_new).map(|it| &it.path).collect();
-    let traces = sessions::recorded(world, paths, new)?;
+    let mut claims = moved::Claims::read(world)?;
+    let names = claims.of(&change.files);
+    let traces = sessions::recorded(world, paths, new, &names)?;
     let mut edits: BTreeMap<&RepoPath, Vec<&TracedEdit>> = BTreeMap::new();
     for recorded in traces.edits.iter().chain(&traces.elsewhere.moved) {
         let path = renames.get(&recorded.path).unwrap_or(&recorded.path);
         edits.entry(path).or_default().push(&recorded.edit);
     }
-    let origins = moved::staged(world, change, &traces.elsewhere, formatted)?;
+    let origins = moved::staged(world, change, &traces.elsewhere, &mut claims, formatted)?;
     for (path, gone) in origins.recorded {
         edits.entry(path).or_default().extend(gone);
     }

@@ -42,7 +42,7 @@ pub fn uncommitted(world: &World) -> Result<(Vec<Row>, Notes), Error> {
     let unstaged = world.git.unstaged()?;
     let paths: BTreeSet<&RepoPath> = order::set(staged.iter().chain(&unstaged));
     let paths: Vec<&RepoPath> = paths.into_iter().collect();
-    let found = recorded(world, paths.clone(), Vec::new())?;
+    let found = recorded(world, paths.clone(), Vec::new(), &[])?;
     let mut rows: Vec<(RepoPath, Row)> = Vec::new();
     for recorded in found.edits {
         let edit = recorded.edit;
@@ -79,13 +79,15 @@ pub fn uncommitted(world: &World) -> Result<(Vec<Row>, Notes), Error> {
 }
 
 /// What the agents recorded about these files since the last commit; of those
-/// of them that are `new` also what was recorded under other names.
+/// of them that are `new` also what was recorded under other names. `names`:
+/// see [`Wanted`].
 pub fn recorded(
     world: &World,
     paths: Vec<&RepoPath>,
     new: Vec<&RepoPath>,
+    names: &[(String, RepoPath)],
 ) -> Result<Traces, Error> {
-    let wanted = Wanted { paths, new, since: since(world)?, limits: Limits::default() };
+    let wanted = Wanted { paths, new, names, since: since(world)?, limits: Limits::default() };
     Ok(traces::read(&world.env, &world.git, &world.store, &wanted))
 }
 
@@ -113,11 +115,8 @@ pub fn told(
     let (mut told, bad) = store.edits(&folded, since(world)?)?;
     skipped += bad;
     told.extend(others);
-    let ignore_case = world.git.config()?.bool("core.ignorecase")?.unwrap_or(false);
-    let key = |path: &RepoPath| match ignore_case {
-        true => folded_path_key(path.as_bytes()),
-        false => path_key(path.as_bytes()),
-    };
+    let ignore_case = ignores_case(world)?;
+    let key = |path: &RepoPath| name_key(path, ignore_case);
     let by_key: BTreeMap<String, &RepoPath> =
         order::map(paths.iter().map(|path| (key(path), *path)));
     let mut found: BTreeMap<RepoPath, Vec<Told>> = BTreeMap::new();
@@ -128,6 +127,19 @@ pub fn told(
         }
     }
     Ok((found, skipped))
+}
+
+/// Whether git does not tell cases apart here.
+pub(super) fn ignores_case(world: &World) -> Result<bool, Error> {
+    Ok(world.git.config()?.bool("core.ignorecase")?.unwrap_or(false))
+}
+
+/// The key of a name, as git tells it from others.
+pub(super) fn name_key(path: &RepoPath, ignore_case: bool) -> String {
+    match ignore_case {
+        true => folded_path_key(path.as_bytes()),
+        false => path_key(path.as_bytes()),
+    }
 }
 
 /// What the hooks told of files that stand nowhere any more, by their keys:
@@ -144,11 +156,13 @@ pub fn told_of_gone(
     if others.is_empty() {
         return Ok(gone);
     }
+    let ignore_case = ignores_case(world)?;
     let standing = world.git.tracked_and_new()?;
     known.extend(standing.iter().map(|it| folded_path_key(it.as_bytes())));
     for one in once(others) {
         if !known.contains(&one.folded) {
-            gone.entry(one.path.clone()).or_default().push(one);
+            let key = if ignore_case { &one.folded } else { &one.path };
+            gone.entry(key.clone()).or_default().push(one);
         }
     }
     Ok(gone)

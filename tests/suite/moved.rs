@@ -256,6 +256,27 @@ fn a_file_of_the_very_first_commit_is_followed_too() {
 }
 
 #[test]
+fn a_moved_file_that_is_committed_in_parts_is_the_agents_in_all_of_them() {
+    if is_below_an_agent() {
+        return;
+    }
+    let repo = prepared();
+    let whole = text("agents", 12);
+    write(&repo, "s1", "a.rs", &whole);
+    rename(&repo, "a.rs", "b.rs");
+    let part: String = whole.split_inclusive('\n').take(5).collect();
+    let blob = repo.git_with_input(&["hash-object", "-w", "--stdin"], part.as_bytes());
+    let info = format!("100644,{},b.rs", blob.trim());
+    repo.git(&["update-index", "--add", "--cacheinfo", &info]);
+    repo.git(&["commit", "-q", "-m", "Part"]);
+    check(&repo, &["b.rs 6-14"]);
+    let blame = repo.countersign(&["blame", "--format", "json", "b.rs"]);
+    let report: Value = serde_json::from_slice(&blame.stdout).unwrap();
+    let lines = report["lines"].as_array().unwrap();
+    assert!(lines.iter().all(|it| it["session"] == "s1"), "{report:#}");
+}
+
+#[test]
 fn of_two_sessions_that_wrote_the_same_neither_is_named() {
     if is_below_an_agent() {
         return;

@@ -714,7 +714,8 @@ fn limited(machine: &Machine, limits: Limits) -> (Vec<String>, Notes) {
     let git = machine.repo.open();
     let folder = tempfile::tempdir().unwrap();
     let path = RepoPath::new("src/cart.rs");
-    let wanted = Wanted { paths: vec![&path], new: Vec::new(), since: Timestamp(0), limits };
+    let wanted =
+        Wanted { paths: vec![&path], new: Vec::new(), names: &[], since: Timestamp(0), limits };
     let found = traces::read(&env, &git, &Store::new(folder.path()), &wanted);
     let edits = found.edits.iter().map(|it| {
         let time = it.edit.time.map(|time| time.to_string()).unwrap_or_default();

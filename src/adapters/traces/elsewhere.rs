@@ -58,7 +58,7 @@ impl Reading {
             paths.retain(|path| !found.renames.iter().any(|(from, _)| from == path));
             let paths: Vec<&RepoPath> = paths.iter().collect();
             (self.again, self.limits.texts) = (AGAIN, TEXTS);
-            found.nowhere = self.collect(files, index, &paths);
+            found.nowhere = self.collect(files, index, &paths, &[]);
             found.unknown = unknown;
         }
         (self.notes, self.limits, self.again) = (notes, limits, again);
@@ -82,7 +82,7 @@ impl Reading {
         }
         let paths: Vec<&RepoPath> = names.keys().collect();
         let (mut moved, mut renames) = (Vec::new(), BTreeSet::new());
-        for recorded in self.collect(files, index, &paths) {
+        for recorded in self.collect(files, index, &paths, &[]) {
             for (path, until) in names.get(&recorded.path).into_iter().flatten() {
                 // What was written there later is another file's.
                 if until.is_none_or(|until| recorded.edit.time.is_none_or(|it| it <= until)) {

@@ -76,6 +76,10 @@ pub struct Wanted<'a> {
     /// Those of them that are new: where no record tells how one began, what
     /// was recorded under other names is asked for as well.
     pub new: Vec<&'a RepoPath>,
+    /// What was recorded under these names, by their keys, is of those files:
+    /// see [`crate::gate::told::lines::path_key`], and where git does not tell
+    /// cases apart, the same of the path in small letters.
+    pub names: &'a [(String, RepoPath)],
     /// Records that were not written since then are not opened.
     pub since: Timestamp,
     pub limits: Limits,
@@ -156,7 +160,7 @@ pub fn read(env: &Env, git: &Git, store: &Store, wanted: &Wanted<'_>) -> Traces 
     if index.changed {
         index.save(store, wanted.since);
     }
-    let mut edits = reading.collect(&files, &index, &wanted.paths);
+    let mut edits = reading.collect(&files, &index, &wanted.paths, wanted.names);
     let mut elsewhere = reading.elsewhere(&files, &index, wanted, &edits, &trees);
     // What came away under another name is no longer of the file of the old one.
     edits.retain(|it| !elsewhere.moved.iter().any(|moved| moved.edit == it.edit));
@@ -431,9 +435,11 @@ impl Reading {
         files: &[Candidate],
         index: &Index,
         paths: &[&RepoPath],
+        names: &[(String, RepoPath)],
     ) -> Vec<Recorded> {
-        let wanted: BTreeMap<String, &RepoPath> =
-            order::map(paths.iter().map(|path| (path_key(&self.places, path), *path)));
+        let names = names.iter().map(|(key, path)| (key.clone(), path));
+        let paths = paths.iter().map(|path| (path_key(&self.places, path), *path));
+        let wanted: BTreeMap<String, &RepoPath> = order::map(names.chain(paths));
         let mut taken = Taken::default();
         for file in files {
             let Some(known) = index.files.get(&file_key(&file.path)) else { continue };
