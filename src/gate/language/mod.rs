@@ -179,16 +179,6 @@ impl Languages {
         &self.tests
     }
 
-    /// Whether a line of a file of this kind, without the space around it, is about that.
-    pub fn bears(&self, kind: &str, mark: Mark, line: &str) -> bool {
-        self.of(kind).is_some_and(|it| it.bears(mark, line))
-    }
-
-    /// Whether a line calls what by its name asserts, in whatever language.
-    pub fn asserts_by_name(&self, line: &str) -> bool {
-        self.assertions.iter().any(|pattern| matches_stars(pattern, line))
-    }
-
     /// Whether an assertion's text compares something.
     pub fn compares(&self, text: &str) -> bool {
         // Arrows are none.
@@ -240,25 +230,84 @@ impl Languages {
     }
 }
 
-impl Language {
-    /// Whether a line, without the space around it, is about that.
+/// Which of a language's patterns a line of one text may match at all: hardly
+/// any line begins as one of them does, and what may stand anywhere in a line
+/// mostly stands nowhere in the text.
+#[derive(Debug)]
+pub struct Marks<'a> {
+    language: &'a Language,
+    /// The bytes that patterns begin with.
+    first: [bool; 256],
+    /// Patterns that begin with any text.
+    anywhere: Vec<(Mark, &'a str)>,
+}
+
+impl Marks<'_> {
+    /// Whether a line, without the space around it, may be about anything, or
+    /// begin a comment.
+    pub fn may_bear(&self, line: &str) -> bool {
+        !self.anywhere.is_empty()
+            || line.bytes().next().is_some_and(|it| self.first[usize::from(it)])
+    }
+
+    /// Whether such a line is about that; also calls count that assert by their
+    /// names, in whatever language.
     pub fn bears(&self, mark: Mark, line: &str) -> bool {
-        let patterns = match mark {
-            Mark::Test => &self.test_marks,
-            Mark::Assertion => &self.assertions,
-            Mark::Loose => &self.loose,
-            Mark::Truth => &self.truths,
-            Mark::Skip => &self.skips,
-            Mark::Focus => &self.focus,
-            Mark::Lint => &self.lints,
-        };
-        patterns.iter().any(|pattern| matches_stars(pattern, line))
+        let of = |it: &&(Mark, &str)| it.0 == mark;
+        self.language.patterns(mark).any(|it| !it.starts_with('*') && matches_stars(it, line))
+            || self.anywhere.iter().filter(of).any(|(_, it)| matches_stars(it, line))
     }
 
     /// Whether a line is a comment as a whole.
     pub fn is_comment(&self, line: &str) -> bool {
-        self.comments.iter().any(|it| line.starts_with(it.as_str()))
-            && !self.test_marks.iter().chain(&self.skips).any(|it| matches_stars(it, line))
+        self.language.comments.iter().any(|it| line.starts_with(it.as_str()))
+            && !self.bears(Mark::Test, line)
+            && !self.bears(Mark::Skip, line)
+    }
+}
+
+impl Language {
+    /// Whether a line, without the space around it, is about that.
+    pub fn bears(&self, mark: Mark, line: &str) -> bool {
+        self.patterns(mark).any(|pattern| matches_stars(pattern, line))
+    }
+
+    fn patterns(&self, mark: Mark) -> impl Iterator<Item = &str> {
+        let (patterns, further): (&[String], &[String]) = match mark {
+            Mark::Test => (&self.test_marks, &[]),
+            Mark::Assertion => (&self.assertions, &Languages::built_in().assertions),
+            Mark::Loose => (&self.loose, &[]),
+            Mark::Truth => (&self.truths, &[]),
+            Mark::Skip => (&self.skips, &[]),
+            Mark::Focus => (&self.focus, &[]),
+            Mark::Lint => (&self.lints, &[]),
+        };
+        patterns.iter().chain(further).map(String::as_str)
+    }
+
+    /// What the lines of a text can be about.
+    pub fn marks(&self, text: &str) -> Marks<'_> {
+        let mut marks = Marks { language: self, first: [false; 256], anywhere: Vec::new() };
+        let mut begins = |text: &str| {
+            if let Some(first) = text.bytes().next() {
+                marks.first[usize::from(first)] = true;
+            }
+        };
+        self.comments.iter().for_each(|it| begins(it));
+        self.blocks.iter().for_each(|(it, _)| begins(it));
+        for mark in [Mark::Test, Mark::Assertion, Mark::Skip, Mark::Focus, Mark::Lint] {
+            for pattern in self.patterns(mark) {
+                let Some(rest) = pattern.strip_prefix('*') else {
+                    begins(pattern);
+                    continue;
+                };
+                let needle = rest.split('*').next().unwrap_or_default();
+                if memchr::memmem::find(text.as_bytes(), needle.as_bytes()).is_some() {
+                    marks.anywhere.push((mark, pattern));
+                }
+            }
+        }
+        marks
     }
 
     /// How a comment of several lines that begins with this line begins and ends.
@@ -271,6 +320,14 @@ impl Language {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Language {
+        fn is_comment(&self, line: &str) -> bool {
+            self.comments.iter().any(|it| line.starts_with(it.as_str()))
+                && !self.bears(Mark::Test, line)
+                && !self.bears(Mark::Skip, line)
+        }
+    }
 
     #[track_caller]
     fn check(kind: &str, line: &str, without_code: bool) {
@@ -291,6 +348,28 @@ mod tests {
         check("java", "import x; static int y = f();", false);
         check("zig", "// why", false);
         check("zig", "  ", true);
+    }
+
+    #[test]
+    fn what_a_text_cannot_hold_is_passed_over_and_nothing_else() {
+        let marks = [Mark::Test, Mark::Assertion, Mark::Skip, Mark::Focus, Mark::Lint];
+        for language in &Languages::built_in().rows {
+            let patterns = marks.iter().flat_map(|mark| language.patterns(*mark));
+            let mut lines: Vec<String> = patterns.map(|it| it.replace('*', "x y")).collect();
+            lines.extend(language.comments.iter().map(|it| format!("{it} why")));
+            let text = lines.join("\n");
+            for line in &lines {
+                for text in [&text, line] {
+                    let of_text = language.marks(text);
+                    assert!(of_text.may_bear(line), "{}: {line}", language.id);
+                    assert_eq!(of_text.is_comment(line), language.is_comment(line), "{line}");
+                    for mark in marks {
+                        assert_eq!(of_text.bears(mark, line), language.bears(mark, line), "{line}");
+                    }
+                }
+            }
+            assert!(!language.marks("~").may_bear("~"), "{}", language.id);
+        }
     }
 
     #[test]

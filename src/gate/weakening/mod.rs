@@ -22,7 +22,7 @@ use super::diff;
 use super::language::Languages;
 use crate::gate::order;
 use strength::Strength;
-use text::{Known, Line, Test, Text};
+use text::{Line, Test, Text};
 
 /// How many places of one kind are named.
 const MAX_PLACES: usize = 20;
@@ -85,9 +85,7 @@ struct File<'a> {
 
 /// Looks for losses, in the order of the files.
 pub fn weakened(files: &[Sides<'_>]) -> Vec<Weakened> {
-    let mut known = Known::new();
-    let files: Vec<File<'_>> = files.iter().map(|it| File::new(it, &mut known)).collect();
-    drop(known);
+    let files: Vec<File<'_>> = files.iter().map(File::new).collect();
     let mut found = Vec::new();
     let merged = lost_tests(&files, &mut found);
     lost_assertions(&files, &merged, &mut found);
@@ -104,9 +102,9 @@ pub fn weakened(files: &[Sides<'_>]) -> Vec<Weakened> {
 }
 
 impl<'a> File<'a> {
-    fn new(sides: &'a Sides<'a>, known: &mut Known<'a>) -> File<'a> {
-        let old = Text::read(sides, sides.old, true, known);
-        let new = Text::read(sides, sides.new, false, known);
+    fn new(sides: &'a Sides<'a>) -> File<'a> {
+        let old = Text::read(sides, sides.old, true);
+        let new = Text::read(sides, sides.new, false);
         let mut names: HashMap<&str, usize> = HashMap::new();
         new.tests.iter().for_each(|it| *names.entry(it.name.as_str()).or_default() += 1);
         let lost = rest(&old.tests, &mut names, |it| it.name.as_str());

@@ -1,6 +1,6 @@
 //! One side of a file, line by line: its tests, assertions, skips and silenced lints.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::Sides;
 use super::strength::{self, Strength};
@@ -33,52 +33,24 @@ pub struct Text<'a> {
     before: bool,
 }
 
-/// What lines are about, by the kind of file and the line: most stand in more
-/// than one text, before and after.
-pub type Known<'a> = HashMap<(&'static str, &'a str), Marks>;
-
-/// What a line is about.
-#[derive(Clone, Copy, Debug)]
-pub struct Marks {
-    is_comment: bool,
-    test: bool,
-    assertion: bool,
-    skip: bool,
-    focus: bool,
-    lint: bool,
-}
-
-impl Marks {
-    fn of(language: &Language, line: &str) -> Marks {
-        Marks {
-            is_comment: language.is_comment(line),
-            test: language.bears(Mark::Test, line),
-            assertion: language.bears(Mark::Assertion, line)
-                || Languages::built_in().asserts_by_name(line),
-            skip: language.bears(Mark::Skip, line),
-            focus: language.bears(Mark::Focus, line),
-            lint: language.bears(Mark::Lint, line),
-        }
-    }
-}
-
 impl<'a> Text<'a> {
     /// Takes a side of a file apart. In a file that is no test, tests begin
     /// with the first that is marked as one. `before`: it is the old side.
-    pub fn read(sides: &Sides<'_>, text: &'a str, before: bool, known: &mut Known<'a>) -> Text<'a> {
+    pub fn read(sides: &Sides<'_>, text: &'a str, before: bool) -> Text<'a> {
         let Some(language) = Languages::built_in().of(&sides.kind) else { return Text::default() };
         let lines = text.lines().map(str::trim).collect();
         let mut read = Text { lines, language: Some(language), before, ..Text::default() };
+        let marks = language.marks(text);
         let mut end: Option<&str> = None;
         for (number, line) in (1..).zip(&read.lines) {
             let line: &'a str = line;
             if line.is_empty() {
                 continue;
             }
-            let marks = known.entry((language.id.as_str(), line));
-            let marks = *marks.or_insert_with(|| Marks::of(language, line));
+            let may_bear = marks.may_bear(line);
+            let bears = |mark| may_bear && marks.bears(mark, line);
             // Some silence a lint from within a comment.
-            if marks.lint {
+            if bears(Mark::Lint) {
                 read.lints.push((number, line));
             }
             if let Some(closing) = end {
@@ -87,16 +59,16 @@ impl<'a> Text<'a> {
                 }
                 continue;
             }
-            if let Some((opening, closing)) = language.block(line) {
+            if let Some((opening, closing)) = language.block(line).filter(|_| may_bear) {
                 if !line[opening.len()..].contains(closing) {
                     end = Some(closing);
                 }
                 continue;
             }
-            if marks.is_comment {
+            if may_bear && marks.is_comment(line) {
                 continue;
             }
-            if marks.test {
+            if bears(Mark::Test) {
                 let name = name(&read.lines, number as usize - 1);
                 let repeated =
                     read.tests.last().is_some_and(|it| it.name == name && number < it.line + 6);
@@ -108,13 +80,13 @@ impl<'a> Text<'a> {
                 continue;
             }
             read.code.push((number, line));
-            if marks.assertion {
+            if bears(Mark::Assertion) {
                 read.assertions.push(((number, line), read.tests.len().checked_sub(1)));
             }
-            if marks.skip {
+            if bears(Mark::Skip) {
                 read.skips.push((number, line));
             }
-            if marks.focus {
+            if bears(Mark::Focus) {
                 read.focus.push((number, line));
             }
         }
