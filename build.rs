@@ -1,5 +1,8 @@
 //! Writes the built-in tables as JSON, the agents without the examples that only
 //! tests and documentation read: parsing TOML would cost each hook a millisecond.
+//!
+//! The released program holds no index of its frames: a panic ends it, and without
+//! symbols a trace would name nothing.
 
 #![expect(clippy::disallowed_methods, reason = "a build script reads and writes files itself")]
 #![expect(clippy::unwrap_used, reason = "a panic is how a build script fails")]
@@ -13,6 +16,10 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={CATALOGUE}");
     println!("cargo::rerun-if-changed={LANGUAGES}");
+    let of = |name: &str| std::env::var(name).unwrap_or_default();
+    if of("PROFILE") == "release" && of("CARGO_CFG_TARGET_OS") == "linux" {
+        println!("cargo::rustc-link-arg-bins=-Wl,--no-eh-frame-hdr");
+    }
     let text = std::fs::read_to_string(CATALOGUE).unwrap();
     let mut file: toml::Table = text.parse().unwrap();
     let agents = file["agent"].as_array_mut().unwrap();

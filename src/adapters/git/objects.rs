@@ -116,7 +116,7 @@ impl Git {
         self.objects.get_or_init(|| self.open_objects().map(Mutex::new)).as_ref()
     }
 
-    pub(super) fn open_objects(&self) -> Option<git2::Odb<'static>> {
+    fn open_objects(&self) -> Option<git2::Odb<'static>> {
         // git does not hash again what it reads either, and is asked where this fails.
         git2::opts::strict_hash_verification(false);
         // What is read once fills memory for nobody; bases of deltas are kept all the same.

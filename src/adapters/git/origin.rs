@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{BufRead, Read};
 
+use super::trees::Trees;
 use super::{Call, Git, GitError, objects, unexpected};
 use crate::gate::change::{Commit, LineRange, Oid, RepoPath};
 use crate::gate::order;
@@ -10,51 +11,74 @@ use crate::gate::order;
 /// The longest record that git prints here: a path of its own limit, quoted.
 const RECORD_LIMIT: u64 = 256 << 10;
 
+/// The files that each commit changed.
+type Touched = BTreeMap<Oid, Vec<RepoPath>>;
+
+/// A commit, and the trees of its one parent and its own where both are known.
+type Asked<'a> = (&'a Oid, Trees<'a>);
+
+/// Of as many commits git compares one half, while we compare the other.
+const MANY: usize = 256;
+
 impl Git {
-    /// Returns the files that each of these commits changed: one process at most
-    /// for all of them. A merge touches only what it has differently from every one of
+    /// Returns the files that each of these commits changed, with one process at
+    /// most for every half of them. A merge touches only what it has differently from every one of
     /// its parents; whatever equals one of them came with that parent's commits.
     /// `known` are commits that were read before: where they tell both trees, these
     /// are compared in process, and git need not read the commits again.
-    pub fn touched_by(
-        &self,
-        commits: &[Oid],
-        known: &[Commit],
-    ) -> Result<BTreeMap<Oid, Vec<RepoPath>>, GitError> {
-        let mut touched = BTreeMap::new();
-        if commits.is_empty() {
-            return Ok(touched);
-        }
+    pub fn touched_by(&self, commits: &[Oid], known: &[Commit]) -> Result<Touched, GitError> {
         let known: HashMap<&Oid, &Commit> = known.iter().map(|it| (&it.id, it)).collect();
-        let trees: Vec<_> = commits.iter().map(|commit| trees(commit, &known)).collect();
-        let paths = self.paths_between(&trees);
-        // Whatever cannot be told in process, git is asked: one process for all of it.
-        let mut asked: Vec<(&Oid, String)> = Vec::new();
-        for ((commit, trees), paths) in commits.iter().zip(trees).zip(paths) {
-            match (paths, trees) {
-                (Some(paths), _) => drop(touched.insert(commit.clone(), paths)),
-                (None, Some((old, new))) => asked.push((commit, format!("{old} {new}"))),
-                (None, None) => asked.push((commit, commit.to_string())),
+        let asked: Vec<Asked<'_>> = commits.iter().map(|id| (id, trees(id, &known))).collect();
+        if asked.len() < MANY {
+            return self.touched_in_process(&asked);
+        }
+        let (here, there) = asked.split_at(asked.len() / 2);
+        std::thread::scope(|scope| {
+            let there = scope.spawn(|| self.touched_as_git_says(there));
+            let mut touched = self.touched_in_process(here)?;
+            touched.extend(there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            Ok(touched)
+        })
+    }
+
+    /// Whatever cannot be told in process, git is asked.
+    fn touched_in_process(&self, asked: &[Asked<'_>]) -> Result<Touched, GitError> {
+        let pairs: Vec<Trees<'_>> = asked.iter().map(|(_, trees)| *trees).collect();
+        let (mut touched, mut left) = (Touched::new(), Vec::new());
+        for (question, paths) in asked.iter().zip(self.paths_between(&pairs)) {
+            match paths {
+                Some(paths) => drop(touched.insert(question.0.clone(), paths)),
+                None => left.push(*question),
             }
         }
+        touched.extend(self.touched_as_git_says(&left)?);
+        Ok(touched)
+    }
+
+    fn touched_as_git_says(&self, asked: &[Asked<'_>]) -> Result<Touched, GitError> {
+        let mut touched = Touched::new();
         if asked.is_empty() {
             return Ok(touched);
         }
+        let question = |(commit, trees): &Asked<'_>| match trees {
+            Some((old, new)) => format!("{old} {new}\n"),
+            None => format!("{commit}\n"),
+        };
         let call = self
             .call()
             .args(["diff-tree", "--stdin", "-r", "-z", "-c", "--root", "--always", "--raw"])
             .args(["--no-renames", "--no-relative", "--no-color", "--ignore-submodules=none"])
-            .stdin(asked.iter().map(|(_, question)| format!("{question}\n")).collect::<String>());
+            .stdin(asked.iter().map(question).collect::<String>());
         self.stream(call.clone(), |reader| {
-            for (commit, question) in &asked {
+            for it in asked {
                 // Two trees are answered by a line, a commit by a word. What names
                 // neither is left out by git without an error.
-                let end = if question.contains(' ') { b'\n' } else { 0 };
+                let end = if it.1.is_some() { b'\n' } else { 0 };
                 let answered = next_record(reader, end, &call)?;
-                if answered.as_deref() != Some(question.as_bytes()) {
-                    return Err(unexpected(&call, format!("no answer for {commit}")));
+                if answered.as_deref() != Some(question(it).trim_end().as_bytes()) {
+                    return Err(unexpected(&call, format!("no answer for {}", it.0)));
                 }
-                touched.insert((*commit).clone(), next_paths(reader, &call)?);
+                touched.insert(it.0.clone(), next_paths(reader, &call)?);
             }
             match next_record(reader, 0, &call)? {
                 Some(_) => Err(unexpected(&call, "more than was asked for")),
@@ -162,7 +186,7 @@ impl Git {
 }
 
 /// The trees of a commit's one parent and its own, where both are known.
-fn trees<'k>(commit: &Oid, known: &HashMap<&Oid, &'k Commit>) -> Option<(&'k Oid, &'k Oid)> {
+fn trees<'k>(commit: &Oid, known: &HashMap<&Oid, &'k Commit>) -> Trees<'k> {
     let commit = known.get(commit)?;
     let [parent] = commit.parents.as_slice() else { return None };
     Some((&known.get(parent)?.tree, &commit.tree))

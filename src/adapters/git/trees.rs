@@ -52,28 +52,10 @@ impl Git {
     }
 
     /// Returns the paths of the files that differ between each two trees; `None`
-    /// for those that git has to compare, and where there are no trees. Two
-    /// threads share many.
+    /// for those that git has to compare, and where there are no trees.
     pub(super) fn paths_between(&self, pairs: &[Trees<'_>]) -> Vec<Option<Vec<RepoPath>>> {
-        let objects = || self.engine().map(Mutex::lock)?.ok();
-        if pairs.len() < MANY {
-            return self.paths_of(objects().as_deref(), pairs);
-        }
-        let (here, there) = pairs.split_at(pairs.len() / 2);
-        std::thread::scope(|scope| {
-            let there = scope.spawn(|| self.paths_of(self.open_objects().as_ref(), there));
-            let mut paths = self.paths_of(objects().as_deref(), here);
-            paths.extend(there.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            paths
-        })
-    }
-
-    fn paths_of(
-        &self,
-        objects: Option<&git2::Odb<'static>>,
-        pairs: &[Trees<'_>],
-    ) -> Vec<Option<Vec<RepoPath>>> {
-        let comparison = objects.and_then(|objects| self.comparison(objects));
+        let objects = self.engine().and_then(|objects| objects.lock().ok());
+        let comparison = objects.as_deref().and_then(|objects| self.comparison(objects));
         let paths = |(old, new)| comparison.as_ref()?.paths(old, new);
         pairs.iter().map(|pair| pair.and_then(paths)).collect()
     }
@@ -86,9 +68,6 @@ impl Git {
 
 /// Two trees, the old one first; `None`: they are not known.
 pub(super) type Trees<'a> = Option<(&'a Oid, &'a Oid)>;
-
-/// As many differences are worth a second thread.
-const MANY: usize = 256;
 
 /// Reads and compares trees.
 struct Comparison<'a> {
