@@ -185,7 +185,8 @@ fn looked_at<'a>(case: &Case<'a>) -> Vec<&'a FileChange> {
             Requirement::Approvals(_) | Requirement::Tests(_) | Requirement::Coverage(_) => true,
             Requirement::Preview(_) | Requirement::Disclosure => false,
         });
-    if !asks {
+    // Where no agent had a part nothing is asked, and no table has to be read.
+    if !asks || !case.change.files.iter().any(|file| is_assisted(case, file)) {
         return Vec::new();
     }
     let languages = Languages::built_in();
