@@ -1,7 +1,7 @@
 //! Differences that are read in process are those that git tells.
 
 use countersign::adapters::git::{Detail, Revisions};
-use countersign::gate::change::{FileChange, Oid};
+use countersign::gate::change::{Entry, FileChange, LineRange, Oid, RepoPath};
 use proptest::prelude::*;
 
 use crate::fixture::TestRepo;
@@ -44,9 +44,52 @@ impl Step {
     }
 }
 
-fn names(files: Vec<FileChange>) -> Vec<FileChange> {
-    let plain = |file| FileChange { added: Vec::new(), removed: 0, binary: false, ..file };
-    files.into_iter().map(plain).collect()
+/// What git says of the files that differ; `None`: it refuses.
+fn told(repo: &TestRepo, words: &[&str]) -> Option<Vec<FileChange>> {
+    let options = ["-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--ignore-submodules=none"];
+    let words = [&words[..1], &options, &words[1..], &["--"]].concat();
+    let output = repo.git_command(&words).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut fields = text.split('\0').filter(|it| !it.is_empty());
+    let mut files = Vec::new();
+    while let (Some(numbers), Some(path)) = (fields.next(), fields.next()) {
+        let numbers: Vec<&str> = numbers.trim_start_matches(':').split(' ').collect();
+        let side = |mode: &str, id: &str| {
+            let mode = u32::from_str_radix(mode, 8).unwrap();
+            (mode != 0).then(|| Entry { mode, oid: Oid::parse(id).unwrap() })
+        };
+        files.push(FileChange {
+            path: RepoPath::new(path),
+            old: side(numbers[0], numbers[2]),
+            new: side(numbers[1], numbers[3]),
+            added: Vec::new(),
+            removed: 0,
+            binary: false,
+        });
+    }
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    output.status.success().then_some(files)
+}
+
+/// What git says of a file's lines without context: added ranges and removed lines.
+fn lines_told(repo: &TestRepo, old: &Oid, new: &Oid, path: &str) -> (Vec<LineRange>, u64) {
+    let words = ["diff-tree", "-p", "-U0", "--text", "--no-ext-diff", "--diff-algorithm=myers"];
+    let words = [&words[..], &["--inter-hunk-context=0", old.as_str(), new.as_str(), "--", path]];
+    let text = repo.git(&words.concat());
+    let (mut added, mut removed) = (Vec::new(), 0);
+    for numbers in text.lines().filter_map(|line| line.strip_prefix("@@ -")?.split_once(" @@")) {
+        let (minus, plus) = numbers.0.split_once(" +").unwrap();
+        let parse = |text: &str| -> (u64, u64) {
+            let (start, count) = text.split_once(',').unwrap_or((text, "1"));
+            (start.parse().unwrap(), count.parse().unwrap())
+        };
+        let ((_, gone), (start, count)) = (parse(minus), parse(plus));
+        removed += gone;
+        if count > 0 {
+            added.push(LineRange { start, end: start + count - 1 });
+        }
+    }
+    (added, removed)
 }
 
 proptest! {
@@ -67,9 +110,8 @@ proptest! {
         let ids: Vec<Oid> = listed.lines().map(|line| Oid::parse(line).unwrap()).collect();
         let git = repo.open();
         for pair in ids.windows(2) {
-            // Line numbers are always asked of git, and its list of files with them.
-            let told = git.differences(&pair[1], &pair[0], Detail::Lines).unwrap();
-            prop_assert_eq!(git.differences(&pair[1], &pair[0], Detail::Files).unwrap(), names(told));
+            let told = told(&repo, &["diff-tree", pair[1].as_str(), pair[0].as_str()]);
+            prop_assert_eq!(git.differences(&pair[1], &pair[0], Detail::Files).ok(), told);
         }
         // So many that two threads share them; without their trees git is asked.
         let all: Vec<Oid> = ids.iter().cycle().take(ids.len() * 300).cloned().collect();
@@ -80,12 +122,50 @@ proptest! {
         );
         repo.git(&["read-tree", &format!("{}^{{tree}}", ids[0])]);
         let head = git.layout().head.clone().unwrap_or_else(|| git.empty_tree());
-        let told = git.staged(Some(&head), Detail::Lines).unwrap();
+        let told = told(&repo, &["diff-index", "--cached", head.as_str()]);
         let read = git.staged(Some(&head), Detail::Files).unwrap();
-        prop_assert_eq!(read.files, names(told.files));
+        prop_assert_eq!(Some(read.files), told);
         prop_assert_eq!(read.head_tree, repo.oid(&format!("{}^{{tree}}", ids[0])));
     }
+
+    /// Texts of few different lines, so that much of them could stand elsewhere.
+    #[test]
+    fn lines_differ_as_git_tells(
+        versions in prop::collection::vec(
+            prop::collection::vec((prop::sample::select(&LINES[..]), 0..4usize), 0..9),
+            40..60,
+        ),
+    ) {
+        let repo = TestRepo::new();
+        let mut stream = String::new();
+        let mut text: Vec<&str> = Vec::new();
+        for (number, steps) in versions.iter().enumerate() {
+            // Some versions are like the last one but for a line or two.
+            match number % 3 {
+                0 => text = steps.iter().map(|it| it.0).collect(),
+                _ => for (line, what) in steps.iter().take(2) {
+                    let at = (what * 7 + number) % (text.len() + 1);
+                    if what % 2 == 0 || at == text.len() { text.insert(at, line) } else { text.remove(at); }
+                },
+            }
+            let content = text.concat();
+            let content = if number % 5 == 0 { content.trim_end() } else { &content };
+            stream.push_str("commit refs/heads/random\ncommitter ana <ana@example.com> 1 +0000\ndata 0\n");
+            stream.push_str(&format!("M 100644 inline a\ndata {}\n{content}\n", content.len()));
+        }
+        repo.git_with_input(&["fast-import", "--quiet", "--force"], stream.as_bytes());
+        let listed = repo.git(&["rev-list", "random"]);
+        let ids: Vec<Oid> = listed.lines().map(|line| Oid::parse(line).unwrap()).collect();
+        let git = repo.open();
+        for pair in ids.windows(2) {
+            let files = git.differences(&pair[1], &pair[0], Detail::Lines).unwrap();
+            let ours = files.first().map(|it| (it.added.clone(), it.removed)).unwrap_or_default();
+            prop_assert_eq!(ours, lines_told(&repo, &pair[1], &pair[0], "a"), "{} {}", &pair[1], &pair[0]);
+        }
+    }
 }
+
+const LINES: [&str; 6] = ["a\n", "b\n", "}\n", "\n", "long enough to be told apart\n", "c\n"];
 
 /// An entry as it stands in a tree.
 fn entry(mode: &str, name: &str, id: &Oid) -> Vec<u8> {
@@ -125,12 +205,11 @@ fn trees_that_git_would_not_write() {
     let git = repo.open();
     for old in &trees {
         for new in &trees {
-            let told = git.differences(old, new, Detail::Lines).map(names);
             let read = git.differences(old, new, Detail::Files);
-            match told {
-                Ok(told) => assert_eq!(read.unwrap(), told, "{old} {new}"),
+            match told(&repo, &["diff-tree", old.as_str(), new.as_str()]) {
+                Some(told) => assert_eq!(read.unwrap(), told, "{old} {new}"),
                 // A folder's tree that is none, and a file that is a folder.
-                Err(_) => assert!([&trees[8], &trees[9]].iter().any(|it| [old, new].contains(it))),
+                None => assert!([&trees[8], &trees[9]].iter().any(|it| [old, new].contains(it))),
             }
         }
     }

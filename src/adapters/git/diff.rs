@@ -8,6 +8,7 @@
 
 use std::io::{BufRead, Read};
 
+use super::one_hunk::{self, one_hunk};
 use super::{Call, Git, GitError, Revisions, Start, unexpected};
 use crate::gate::change::{Change, Entry, FileChange, LineRange, Oid, RepoPath};
 use crate::gate::order;
@@ -31,6 +32,15 @@ const LIST_LIMIT: u64 = 256 << 10;
 /// The most ranges kept for one file. Further ones join the last: more lines
 /// count as added then, never fewer.
 const RANGE_LIMIT: usize = 1 << 20;
+
+/// The largest text that is compared in process, in bytes.
+const TEXT_LIMIT: u64 = 1 << 20;
+
+/// As many files are left to git by their paths, even where they are most.
+const FEW: usize = 16;
+
+/// As many bytes of paths go into one call.
+const ARGUMENTS: usize = 64 << 10;
 
 /// Every option that configuration or attributes could otherwise set.
 const PLAIN: &[&str] = &[
@@ -127,10 +137,59 @@ impl Git {
     /// The files that differ between two commits or trees, where they can be told
     /// without git.
     fn known_differences(&self, old: &Oid, new: &Oid, detail: Detail) -> Option<Vec<FileChange>> {
+        let mut files = self.compare_trees(&self.tree_of(old).ok()?, &self.tree_of(new).ok()?)?;
         match detail {
-            Detail::Files => self.compare_trees(&self.tree_of(old).ok()?, &self.tree_of(new).ok()?),
-            Detail::Lines => None,
+            Detail::Files => Some(files),
+            Detail::Lines => {
+                self.tell_lines(old, new, &mut files)?;
+                Some(files)
+            }
         }
+    }
+
+    /// Tells the lines of these files, git those of whatever changed in several
+    /// places; `None` where that is most of them.
+    fn tell_lines(&self, old: &Oid, new: &Oid, files: &mut [FileChange]) -> Option<()> {
+        let mut asked: Vec<usize> = Vec::new();
+        for (place, file) in files.iter_mut().enumerate() {
+            if self.tell_hunk(file).is_none() {
+                asked.push(place);
+            }
+            if asked.len() > FEW && asked.len() * 2 > place {
+                return None;
+            }
+        }
+        if asked.is_empty() {
+            return Some(());
+        }
+        let paths = asked.iter().map(|place| files[*place].path.as_bytes());
+        if paths.clone().map(|path| path.len() + 1).sum::<usize>() > ARGUMENTS {
+            return None;
+        }
+        let call = with_detail(self.call().args(["diff-tree", "-r"]), Detail::Lines);
+        let call = call.args([old.as_str(), new.as_str(), "--"]);
+        let call = call.args(paths.map(super::objects::os_path));
+        let told = self.read_differences(call, Detail::Lines).ok()?;
+        for place in asked {
+            let file = &mut files[place];
+            *file = told.iter().find(|it| it.path == file.path)?.clone();
+        }
+        Some(())
+    }
+
+    /// Tells the lines of a file that changed in one place.
+    fn tell_hunk(&self, file: &mut FileChange) -> Option<()> {
+        let side = |entry: &Option<Entry>, keep: bool| match entry {
+            None => Some(Vec::new()),
+            Some(entry) if entry.mode & 0o170000 != 0o100000 => None,
+            Some(entry) => self.engine_blob(&entry.oid, TEXT_LIMIT, keep).ok()?,
+        };
+        // Whoever asks for lines reads the new ones again.
+        let (old, new) = (side(&file.old, false)?, side(&file.new, true)?);
+        let hunk = if old == new { one_hunk::Change::default() } else { one_hunk(&old, &new)? };
+        file.added = hunk.added.into_iter().collect();
+        (file.removed, file.binary) = (hunk.removed, hunk.binary);
+        Some(())
     }
 
     fn read_differences(&self, call: Call, detail: Detail) -> Result<Vec<FileChange>, GitError> {

@@ -21,6 +21,7 @@ mod landings;
 mod merges;
 mod notes;
 mod objects;
+mod one_hunk;
 mod origin;
 mod push;
 mod ref_files;

@@ -408,18 +408,32 @@ impl Git {
     /// Returns a blob's bytes, which [`Git::blobs`] need not read again then, as
     /// far as there is room to keep them.
     pub fn blob_kept(&self, oid: &Oid, limit: u64) -> Result<Vec<u8>, GitError> {
+        match self.engine_blob(oid, limit, true)? {
+            Some(bytes) => Ok(bytes),
+            None => self.blob(oid, limit),
+        }
+    }
+
+    /// The same in process; `None`: the engine does not know, or it is no blob.
+    pub(super) fn engine_blob(
+        &self,
+        oid: &Oid,
+        limit: u64,
+        keep: bool,
+    ) -> Result<Option<Vec<u8>>, GitError> {
         if let Some(bytes) = self.kept.lock().ok().and_then(|kept| kept.blobs.get(oid).cloned()) {
             within(oid, bytes.len() as u64, limit)?;
-            return Ok(bytes);
+            return Ok(Some(bytes));
         }
-        let bytes = self.blob(oid, limit)?;
+        let Some((Kind::Blob, bytes)) = self.engine_object(oid, limit)? else { return Ok(None) };
         if let Ok(mut kept) = self.kept.lock()
+            && keep
             && kept.bytes + bytes.len() <= KEPT
         {
             kept.bytes += bytes.len();
             kept.blobs.insert(oid.clone(), bytes.clone());
         }
-        Ok(bytes)
+        Ok(Some(bytes))
     }
 
     /// Hands over the bytes of blobs, in the order asked for. What is larger than
