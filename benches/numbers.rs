@@ -326,12 +326,15 @@ fn history(place: &Place) {
     let check = format!("'{BINARY}' check origin/main..HEAD");
     let (ours, git) = place.compare(7, timed(&check), timed(&log));
     row("check of 10,000 commits", ours, Some(git), "<= 3 x git log --format=raw");
+    let waited = |each: &str| place.wall(&dir, "true", each);
+    row("  as it is waited for", waited(&check), Some(waited(&log)), "");
     let push = format!(
         "echo refs/heads/work $(git rev-parse HEAD) refs/heads/work {} | '{BINARY}' hook pre-push origin ../nowhere.git",
         "0".repeat(40)
     );
     let (ours, git) = place.compare(7, timed(&push), timed(&log));
     row("pre-push of 10,000 commits", ours, Some(git), "<= 3 x git log --format=raw");
+    row("  as it is waited for", waited(&push), Some(waited(&log)), "");
     let scan = format!("'{BINARY}' scan");
     let (ours, git) = place.compare(7, timed(&scan), timed("git log --format=raw"));
     row("scan of 30,000 commits", ours, Some(git), "<= 2 x git log --format=raw");
@@ -392,12 +395,13 @@ fn lines(place: &Place) {
     }
     place.import(&dir, &ledger);
     let timed = |each: String| Timed { dir: &dir, count: 1, each };
-    let (ours, git) = place.compare(
-        7,
-        timed(format!("'{BINARY}' check origin/main..HEAD")),
-        timed(format!("git log -p --raw {range}")),
-    );
+    let check = format!("'{BINARY}' check origin/main..HEAD");
+    let log = format!("git log -p --raw {range}");
+    let (ours, git) = place.compare(7, timed(check.clone()), timed(log.clone()));
     row("500 commits, 2,000 files, lines recorded", ours, Some(git), "<= 3 x git log -p --raw");
+    let waited = |each: &str| place.wall(&dir, "true", each);
+    let (ours, git) = (waited(&check), waited(&log));
+    row("  as it is waited for", ours, Some(git), "");
 }
 
 /// 1,000 rules with a folder each, and a change of one file in each folder.
