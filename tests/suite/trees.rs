@@ -214,3 +214,25 @@ fn trees_that_git_would_not_write() {
         }
     }
 }
+
+/// What changed in several places git is asked about once, wherever we were started.
+#[test]
+fn a_subfolder_asks_no_more() {
+    let repo = TestRepo::new();
+    let text = |ends: [&str; 2]| format!("{}\n1\n2\n3\n4\n5\n{}\n", ends[0], ends[1]);
+    repo.write("top", text(["a", "b"])).write("sub/x", text(["a", "b"])).commit("ana", "begin");
+    repo.write("top", text(["c", "d"])).write("sub/x", text(["c", "d"])).commit("ana", "go on");
+    let trace = repo.home().join("trace");
+    let check = |folder: &str| {
+        std::fs::write(&trace, "").unwrap();
+        let mut command =
+            repo.countersign_command(&["-C", folder, "check", "--format", "json", "HEAD~1..HEAD"]);
+        let output = command.env("GIT_TRACE", &trace).output().unwrap();
+        let asked = std::fs::read_to_string(&trace).unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        (asked.matches("built-in: git diff-tree").count(), report["files"].clone())
+    };
+    let (asked, files) = check(".");
+    assert_eq!(check("sub"), (asked, files));
+    assert_eq!(asked, 1);
+}

@@ -162,13 +162,15 @@ impl Git {
         if asked.is_empty() {
             return Some(());
         }
-        let paths = asked.iter().map(|place| files[*place].path.as_bytes());
-        if paths.clone().map(|path| path.len() + 1).sum::<usize>() > ARGUMENTS {
+        // git reads paths from where it was started.
+        let path = |place: &usize| [self.up.as_bytes(), files[*place].path.as_bytes()].concat();
+        let paths: Vec<Vec<u8>> = asked.iter().map(path).collect();
+        if paths.iter().map(|path| path.len() + 1).sum::<usize>() > ARGUMENTS {
             return None;
         }
         let call = with_detail(self.call().args(["diff-tree", "-r"]), Detail::Lines);
         let call = call.args([old.as_str(), new.as_str(), "--"]);
-        let call = call.args(paths.map(super::objects::os_path));
+        let call = call.args(paths.iter().map(|path| super::objects::os_path(path)));
         let told = self.read_differences(call, Detail::Lines).ok()?;
         for place in asked {
             let file = &mut files[place];

@@ -255,8 +255,9 @@ fn unattended(call: &Call, timeout: Duration) -> Result<Result<(), String>, Proc
     let supervised = supervise::supervise(call, limits, move |bytes| {
         send.send(bytes.to_vec()).ok();
     })?;
+    // Whoever survived the command may hold its output open: nobody waits for that.
     let complaint = || {
-        Output { code: None, stdout: Vec::new(), stderr: said.iter().flatten().collect() }
+        Output { code: None, stdout: Vec::new(), stderr: said.try_iter().flatten().collect() }
             .complaint()
     };
     Ok(match supervised.ended {
