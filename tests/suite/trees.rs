@@ -230,9 +230,11 @@ fn a_subfolder_asks_no_more() {
         let output = command.env("GIT_TRACE", &trace).output().unwrap();
         let asked = std::fs::read_to_string(&trace).unwrap();
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        (asked.matches("built-in: git diff-tree").count(), report["files"].clone())
+        (asked.matches("built-in: git diff-tree").count(), report["attribution"]["files"].clone())
     };
     let (asked, files) = check(".");
-    assert_eq!(check("sub"), (asked, files));
     assert_eq!(asked, 1);
+    let added: Vec<u64> = (0..2).filter_map(|at| files[at]["added"].as_u64()).collect();
+    assert_eq!(added, [2, 2], "{files}");
+    assert_eq!(check("sub"), (asked, files));
 }
